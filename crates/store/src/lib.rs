@@ -1,0 +1,52 @@
+//! What Tidings asks of a database, as traits: one method is one use case is one transaction.
+//!
+//! A crash between two methods loses nothing; a crash inside one changes nothing. [`Store`] is the
+//! sum of its parts: [`EventLog`] appends and reads events, [`DeliveryQueue`] holds what is still
+//! owed, [`AttemptLog`] what was done, [`SubscriptionBook`] who wants what, [`KeyRing`] who may
+//! call, [`Upkeep`] everything that keeps it healthy. The crates `store-sqlite` and (for many
+//! nodes) `store-postgres` implement them; `store-conformance` says what every implementation
+//! must do. [`Handover`] is the one thing that the publishing side and the dispatcher share.
+
+mod attempt_log;
+mod delivery_queue;
+mod error;
+mod event_log;
+mod handover;
+mod key_ring;
+mod metrics;
+mod sealing;
+mod signals;
+mod subscription_book;
+mod upkeep;
+
+pub use attempt_log::{AttemptFilter, AttemptLog, AttemptPage, OutcomeFilter};
+pub use delivery_queue::{
+    Claimed, Delivery, DeliveryKey, DeliveryQueue, LeaseId, Redelivered, Renewal, ReplayScope,
+    ReplayWindow, Replayed, Settled, Settlement,
+};
+pub use error::StoreError;
+pub use event_log::{
+    Appended, DeliveryState, DeliveryTrace, EventLog, EventPage, EventQuery, Idempotency, Position,
+    Publication,
+};
+pub use handover::{Handover, HandoverLimits, Place};
+pub use key_ring::{KeyRing, NewApiKey};
+pub use metrics::StoreMetrics;
+pub use sealing::{EncryptionKey, Sealed, Sealer, SealingError};
+pub use signals::Arrivals;
+pub use subscription_book::{
+    Deleted, NewSubscription, Rotated, SubscriptionBook, SubscriptionChange, SubscriptionPage,
+    Updated,
+};
+pub use upkeep::{Backlog, Retention, Upkeep};
+
+/// A database that can do everything Tidings needs.
+pub trait Store:
+    EventLog + DeliveryQueue + AttemptLog + SubscriptionBook + KeyRing + Upkeep
+{
+}
+
+impl<T> Store for T where
+    T: EventLog + DeliveryQueue + AttemptLog + SubscriptionBook + KeyRing + Upkeep
+{
+}

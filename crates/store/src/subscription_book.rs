@@ -1,0 +1,142 @@
+//! Who wants what: subscriptions, their secrets, their end.
+
+use async_trait::async_trait;
+use tidings_domain::{
+    company::CompanyId,
+    cursor::Order,
+    id::SubscriptionId,
+    secret::Secret,
+    subscription::{EventTypes, ManagedBy, Subscription},
+    target::TargetUrl,
+    time::UtcMillis,
+};
+
+use crate::{Position, StoreError};
+
+/// A subscription to make.
+#[derive(Clone, Debug)]
+pub struct NewSubscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// Whose.
+    pub company: CompanyId,
+    /// Where to.
+    pub url: TargetUrl,
+    /// Which events.
+    pub event_types: EventTypes,
+    /// What signs; sealed before it is stored.
+    pub secret: Secret,
+    /// A note.
+    pub description: Option<String>,
+    /// Whether it receives from the start.
+    pub enabled: bool,
+    /// Who manages it.
+    pub managed_by: ManagedBy,
+    /// When.
+    pub now: UtcMillis,
+}
+
+/// A change: what is none stays.
+#[derive(Clone, Debug, Default)]
+pub struct SubscriptionChange {
+    /// A new URL.
+    pub url: Option<TargetUrl>,
+    /// Other events.
+    pub event_types: Option<EventTypes>,
+    /// Another note, or none.
+    pub description: Option<Option<String>>,
+    /// On or off. Off ends what is pending; on clears the reason the server gave.
+    pub enabled: Option<bool>,
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// As it is now.
+    Changed(Subscription),
+    /// No such subscription.
+    NotFound,
+    /// It has another version than the caller expects.
+    Stale,
+}
+
+/// What became of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone, now or since an earlier deletion, and owed nothing any more.
+    Gone,
+    /// There never was one.
+    NeverWas,
+}
+
+/// What became of a rotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// The new secret signs.
+    Done,
+    /// No such subscription.
+    NotFound,
+}
+
+/// A page of subscriptions.
+#[derive(Clone, Debug)]
+pub struct SubscriptionPage {
+    /// In the order asked for.
+    pub subscriptions: Vec<Subscription>,
+    /// Where to go on.
+    pub next: Position,
+    /// Whether more follow.
+    pub has_more: bool,
+}
+
+/// Who wants what. A change is seen by every append that begins after it was answered.
+#[async_trait]
+pub trait SubscriptionBook: Send + Sync + 'static {
+    /// Makes a subscription; events from now on are matched to it.
+    async fn create_subscription(&self, new: NewSubscription) -> Result<Subscription, StoreError>;
+
+    /// One that exists; `company` none for whoever's it is.
+    async fn subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+    ) -> Result<Option<Subscription>, StoreError>;
+
+    /// A page of a company's, in the order in which they were made.
+    async fn subscriptions(
+        &self,
+        company: &CompanyId,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<SubscriptionPage, StoreError>;
+
+    /// Changes a subscription, if it still has the version that the caller expects.
+    async fn update_subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        expected_version: Option<i64>,
+        change: SubscriptionChange,
+        now: UtcMillis,
+    ) -> Result<Updated, StoreError>;
+
+    /// Deletes a subscription and drops what it is owed; its attempts stay readable.
+    async fn delete_subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        now: UtcMillis,
+    ) -> Result<Deleted, StoreError>;
+
+    /// Puts a new secret in front; the former newest stays valid until `previous_until`, any
+    /// older one ends.
+    async fn rotate_secret(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        secret: Secret,
+        now: UtcMillis,
+        previous_until: UtcMillis,
+    ) -> Result<Rotated, StoreError>;
+}
