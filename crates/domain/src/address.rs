@@ -71,6 +71,12 @@ impl AddressRules {
         }
     }
 
+    /// The environment that these are the rules of.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
     /// Judges a target by itself, before anything is resolved: its scheme, and its name or literal
     /// address. The addresses of a name are judged by [`AddressRules::judge_resolved`].
     pub fn judge_target(&self, target: &TargetUrl) -> Result<(), Refusal> {

@@ -6,6 +6,9 @@ use jiff::Timestamp;
 
 /// The latest instant that a four-digit year can show, 9999-12-30T00:00:00Z, in milliseconds.
 const LATEST_MILLIS: i64 = 253_402_128_000_000;
+/// The earliest instant that a four-digit year of our era can show, 0001-01-01T00:00:00Z, in
+/// milliseconds.
+const EARLIEST_MILLIS: i64 = -62_135_596_800_000;
 
 /// An instant in UTC with millisecond precision, from the year 1 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +47,7 @@ impl UtcMillis {
         }
         let timestamp: Timestamp = text.parse().map_err(|_| InvalidTime)?;
         let millis = timestamp.as_millisecond();
-        if (0..=LATEST_MILLIS).contains(&millis) {
+        if (EARLIEST_MILLIS..=LATEST_MILLIS).contains(&millis) {
             Ok(Self(millis))
         } else {
             Err(InvalidTime)
@@ -122,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shown_instant_reads_back(millis in 0..=LATEST_MILLIS) {
+        fn a_shown_instant_reads_back(millis in EARLIEST_MILLIS..=LATEST_MILLIS) {
             let time = UtcMillis::from_millis(millis);
             prop_assert_eq!(UtcMillis::parse(&time.to_string()), Ok(time));
         }

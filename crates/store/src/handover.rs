@@ -4,9 +4,17 @@
 //! A [`Place`] is a permit: who holds one may keep a delivery in memory, and dropping it gives the
 //! room back. Places are bounded per subscription, per company, in all, and in bytes, so that
 //! neither a slow endpoint nor a busy company fills the memory that others need; what finds no
-//! place stays in the table until a claim.
+//! place stays in the table until a claim. The hand-over remembers which bound refused somebody,
+//! and says when that bound has room again ([`Handover::take_look`]): only then is a claim worth
+//! its statement.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use tidings_domain::{company::CompanyId, id::SubscriptionId};
@@ -41,6 +49,7 @@ pub struct Handover {
     limits: HandoverLimits,
     held: Mutex<Held>,
     fresh: Mutex<Vec<Delivery>>,
+    look: AtomicBool,
     wake: Notify,
 }
 
@@ -50,6 +59,16 @@ struct Held {
     bytes: usize,
     by_subscription: HashMap<SubscriptionId, usize>,
     by_company: HashMap<CompanyId, usize>,
+    refused: Refused,
+}
+
+/// The bounds that refused somebody and have not had room to speak of since. Each entry stands for
+/// somebody at a bound, so there are never more than holders of places.
+#[derive(Debug, Default)]
+struct Refused {
+    subscriptions: HashSet<SubscriptionId>,
+    companies: HashSet<CompanyId>,
+    all: bool,
 }
 
 /// The right to hold one delivery in memory.
@@ -69,6 +88,7 @@ impl Handover {
             limits,
             held: Mutex::default(),
             fresh: Mutex::default(),
+            look: AtomicBool::new(false),
             wake: Notify::new(),
         })
     }
@@ -85,7 +105,7 @@ impl Handover {
         bytes: usize,
     ) -> Option<Place> {
         let mut held = self.held.lock();
-        if !self.has_room_in(&held, subscription, company, bytes) {
+        if !held.has_room(&self.limits, subscription, company, bytes) {
             return None;
         }
         held.deliveries += 1;
@@ -101,31 +121,31 @@ impl Handover {
         })
     }
 
-    /// Whether a small delivery to `subscription` would be admitted now.
+    /// Whether a small delivery to `subscription` would be admitted now. A no is remembered as a
+    /// refusal of [`Handover::admit`] is.
     #[must_use]
     pub fn has_room(&self, subscription: SubscriptionId, company: &CompanyId) -> bool {
-        self.has_room_in(&self.held.lock(), subscription, company, 0)
+        let mut held = self.held.lock();
+        held.has_room(&self.limits, subscription, company, 0)
     }
 
-    fn has_room_in(
-        &self,
-        held: &Held,
-        subscription: SubscriptionId,
-        company: &CompanyId,
-        bytes: usize,
-    ) -> bool {
-        let of_subscription = held
-            .by_subscription
-            .get(&subscription)
-            .copied()
-            .unwrap_or(0);
-        let of_company = held.by_company.get(company).copied().unwrap_or(0);
-        let companies = held.by_company.len() + usize::from(of_company == 0);
-        // A body larger than the whole budget still goes through when nothing else is held.
-        held.deliveries < self.limits.deliveries_max
-            && (held.bytes == 0 || held.bytes + bytes <= self.limits.bytes_max)
-            && of_subscription < self.limits.deliveries_per_subscription_max
-            && of_company < (self.limits.deliveries_max / (companies + 1)).max(1)
+    /// How many more deliveries fit in all. A zero is remembered as a refusal.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let mut held = self.held.lock();
+        let room = self.limits.deliveries_max.saturating_sub(held.deliveries);
+        held.refused.all |= room == 0;
+        room
+    }
+
+    /// Whether somebody was refused whose bound has no room to speak of yet: work waits in the
+    /// table that no due time tells of.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        let held = self.held.lock();
+        held.refused.all
+            || !held.refused.subscriptions.is_empty()
+            || !held.refused.companies.is_empty()
     }
 
     /// Hands committed deliveries over and wakes the dispatcher.
@@ -149,10 +169,18 @@ impl Handover {
         std::mem::take(&mut self.fresh.lock())
     }
 
-    /// Wakes the dispatcher: there is something to look at. Carries no data, and a wake-up while
-    /// nobody waits is kept.
+    /// Wakes the dispatcher: there is something to look for in the table. Carries no data, and a
+    /// wake-up while nobody waits is kept.
     pub fn wake(&self) {
+        self.look.store(true, Ordering::Release);
         self.wake.notify_one();
+    }
+
+    /// Whether a claim may find something new: somebody called [`Handover::wake`], or a bound that
+    /// refused somebody has room again. Asking forgets it.
+    #[must_use]
+    pub fn take_look(&self) -> bool {
+        self.look.swap(false, Ordering::AcqRel)
     }
 
     /// Waits for the next wake-up.
@@ -167,6 +195,79 @@ impl Handover {
     }
 }
 
+impl Held {
+    /// Whether a delivery fits; remembers the bounds that say no.
+    fn has_room(
+        &mut self,
+        limits: &HandoverLimits,
+        subscription: SubscriptionId,
+        company: &CompanyId,
+        bytes: usize,
+    ) -> bool {
+        let of_subscription = self
+            .by_subscription
+            .get(&subscription)
+            .copied()
+            .unwrap_or(0);
+        let of_company = self.by_company.get(company).copied().unwrap_or(0);
+        // A body larger than the whole budget still goes through when nothing else is held.
+        let in_all = self.deliveries < limits.deliveries_max
+            && (self.bytes == 0 || self.bytes + bytes <= limits.bytes_max);
+        let for_company = of_company < self.share(limits, of_company == 0);
+        let for_subscription = of_subscription < limits.deliveries_per_subscription_max;
+        if in_all && for_company && for_subscription {
+            return true;
+        }
+        self.refused.all |= !in_all;
+        if !for_company {
+            self.refused.companies.insert(company.clone());
+        }
+        if !for_subscription {
+            self.refused.subscriptions.insert(subscription);
+        }
+        false
+    }
+
+    /// How many places a company may hold; `newcomer` where one more company wants to.
+    fn share(&self, limits: &HandoverLimits, newcomer: bool) -> usize {
+        let companies = self.by_company.len() + usize::from(newcomer);
+        (limits.deliveries_max / (companies + 1)).max(1)
+    }
+
+    /// After a place was given back: whether a bound that refused somebody has room again, enough
+    /// that a claim brings more than the one row that just went.
+    fn relieve(
+        &mut self,
+        limits: &HandoverLimits,
+        subscription: SubscriptionId,
+        company: &CompanyId,
+    ) -> bool {
+        let mut relieved = false;
+        if self.refused.all
+            && self.deliveries <= limits.deliveries_max / 4 * 3
+            && self.bytes <= limits.bytes_max / 4 * 3
+        {
+            self.refused.all = false;
+            relieved = true;
+        }
+        let of_company = self.by_company.get(company).copied().unwrap_or(0);
+        if !self.refused.companies.is_empty() && of_company <= self.share(limits, false) / 2 {
+            relieved |= self.refused.companies.remove(company);
+        }
+        let of_subscription = self
+            .by_subscription
+            .get(&subscription)
+            .copied()
+            .unwrap_or(0);
+        if !self.refused.subscriptions.is_empty()
+            && of_subscription <= limits.deliveries_per_subscription_max / 2
+        {
+            relieved |= self.refused.subscriptions.remove(&subscription);
+        }
+        relieved
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.handover.held.lock();
@@ -174,6 +275,11 @@ impl Drop for Place {
         held.bytes -= self.bytes;
         release_one(&mut held.by_subscription, &self.subscription);
         release_one(&mut held.by_company, &self.company);
+        let relieved = held.relieve(&self.handover.limits, self.subscription, &self.company);
+        drop(held);
+        if relieved {
+            self.handover.wake();
+        }
     }
 }
 
@@ -239,5 +345,42 @@ mod tests {
         let giant = handover.admit(subscription(1), &company("a"), 500);
         assert!(giant.is_some());
         assert!(handover.admit(subscription(2), &company("a"), 1).is_none());
+    }
+
+    #[test]
+    fn a_bound_that_refused_says_when_it_has_room_again() {
+        let handover = Handover::new(HandoverLimits {
+            deliveries_per_subscription_max: 4,
+            ..HandoverLimits::default()
+        });
+        let mut places: Vec<_> = (0..4)
+            .map_while(|_| handover.admit(subscription(1), &company("a"), 1))
+            .collect();
+        assert!(!handover.has_refused() && !handover.take_look());
+        assert!(!handover.has_room(subscription(1), &company("a")));
+        assert!(handover.has_refused());
+        places.pop();
+        assert!(!handover.take_look(), "one row is not worth a claim");
+        places.pop();
+        assert!(handover.take_look() && !handover.has_refused());
+        assert!(!handover.take_look(), "asking forgets it");
+    }
+
+    #[test]
+    fn a_company_that_was_refused_is_told_when_it_has_room_again() {
+        let handover = Handover::new(HandoverLimits {
+            deliveries_max: 12,
+            ..HandoverLimits::default()
+        });
+        let mut places: Vec<_> = (0..)
+            .map_while(|n| handover.admit(subscription(n), &company("a"), 1))
+            .collect();
+        assert_eq!(places.len(), 6);
+        assert!(handover.admit(subscription(9), &company("b"), 1).is_some());
+        places.truncate(4);
+        assert!(!handover.take_look());
+        places.truncate(3);
+        assert!(handover.take_look() && !handover.has_refused());
+        assert_eq!(handover.room(), 9);
     }
 }

@@ -122,14 +122,14 @@ mod tests {
     fn opens_for_its_owner_and_key_only() {
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
         let sealer = Sealer::new(&EncryptionKey::new([1; 32]), Arc::clone(&random));
-        let sealed = sealer.seal(b"owner", "secret");
-        assert!(!sealed.windows(6).any(|part| part == b"secret"));
-        assert_eq!(sealer.open(b"owner", &sealed).unwrap().as_str(), "secret");
-        assert_eq!(sealer.open(b"other", &sealed), Err(SealingError));
-        assert_eq!(sealer.open(b"owner", &sealed[1..]), Err(SealingError));
+        let locked = sealer.seal(b"owner", "secret");
+        assert!(!locked.windows(6).any(|part| part == b"secret"));
+        assert_eq!(sealer.open(b"owner", &locked).unwrap().as_str(), "secret");
+        assert_eq!(sealer.open(b"other", &locked), Err(SealingError));
+        assert_eq!(sealer.open(b"owner", &locked[1..]), Err(SealingError));
         assert_eq!(sealer.open(b"owner", b""), Err(SealingError));
         let other = Sealer::new(&EncryptionKey::new([2; 32]), random);
-        assert_eq!(other.open(b"owner", &sealed), Err(SealingError));
-        assert_ne!(sealer.seal(b"owner", "secret"), sealed, "nonces differ");
+        assert_eq!(other.open(b"owner", &locked), Err(SealingError));
+        assert_ne!(sealer.seal(b"owner", "secret"), locked, "nonces differ");
     }
 }

@@ -1,0 +1,124 @@
+//! Reading the delivery log: a subscription's attempts, page by page.
+
+use rusqlite::{Connection, Row, ToSql};
+use tidings_domain::{
+    attempt::{Attempt, AttemptOutcome},
+    company::CompanyId,
+    cursor::Order,
+};
+use tidings_store::{AttemptFilter, AttemptPage, OutcomeFilter, Position};
+
+use crate::{attempt_rows, database::first_of, failure::Failure, memory::Seq};
+
+/// Lines that one read looks at.
+const LOOK_MAX: usize = 20_000;
+/// A page takes no further attempt beyond so many bytes.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+
+/// A page of a subscription's attempts; none where there never was such a subscription.
+pub(crate) fn attempts(
+    conn: &Connection,
+    company: Option<&CompanyId>,
+    filter: &AttemptFilter,
+) -> Result<Option<AttemptPage>, Failure> {
+    let mut statement =
+        conn.prepare_cached("SELECT seq, company_id FROM subscriptions WHERE id = ?")?;
+    let found: Option<(Seq, String)> =
+        first_of(&mut statement, [filter.subscription.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    match found {
+        Some((seq, owner)) if company.is_none_or(|company| company.as_str() == owner) => {
+            page(conn, seq, filter).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn page(conn: &Connection, seq: Seq, filter: &AttemptFilter) -> Result<AttemptPage, Failure> {
+    let position = position_of_event(conn, filter)?;
+    let (comparison, direction, from) = match filter.order {
+        Order::Ascending => (">", "", filter.after.unwrap_or(0)),
+        Order::Descending => ("<", "DESC", filter.after.unwrap_or(Position::MAX)),
+    };
+    // The place of the event narrows it to a handful of lines; where it is not in the log any
+    // more, its lines are found by looking.
+    let (index, of_event) = match position {
+        Some(_) => ("attempts_by_event", "AND position = ?3"),
+        None => ("attempts_by_subscription", ""),
+    };
+    let columns = attempt_rows::COLUMNS;
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {columns} FROM attempts INDEXED BY {index}
+         WHERE subscription = ?1 AND seq {comparison} ?2 {of_event} ORDER BY seq {direction}"
+    ))?;
+    let mut params: Vec<&dyn ToSql> = vec![&seq, &from];
+    params.extend(position.as_ref().map(|position| position as &dyn ToSql));
+    let mut rows = statement.query(&params[..])?;
+    let mut page = AttemptPage {
+        attempts: Vec::new(),
+        next: filter.after.unwrap_or(0),
+        has_more: false,
+    };
+    let (mut looked, mut bytes) = (0, 0);
+    while let Some(row) = rows.next()? {
+        let full = page.attempts.len() == filter.limit || bytes > PAGE_BYTES_MAX;
+        if full || looked == LOOK_MAX {
+            page.has_more = true;
+            break;
+        }
+        looked += 1;
+        page.next = attempt_rows::position(row)?;
+        if is_wanted(row, filter)? {
+            let attempt = attempt_rows::read(row, filter.subscription)?;
+            bytes += bytes_of(&attempt);
+            page.attempts.push(attempt);
+        }
+    }
+    Ok(page)
+}
+
+fn position_of_event(
+    conn: &Connection,
+    filter: &AttemptFilter,
+) -> Result<Option<Position>, Failure> {
+    let Some(event) = filter.event else {
+        return Ok(None);
+    };
+    let mut statement = conn.prepare_cached("SELECT position FROM events WHERE id = ?")?;
+    first_of(&mut statement, [event.as_bytes()], |row| Ok(row.get(0)?))
+}
+
+/// Looks at the first columns alone, so that a line which is not wanted costs little.
+fn is_wanted(row: &Row<'_>, filter: &AttemptFilter) -> Result<bool, Failure> {
+    let unreadable = |_| Failure::unreadable("attempt");
+    if let Some(event) = &filter.event
+        && row
+            .get_ref(1)?
+            .as_blob()
+            .map_err(|_| Failure::unreadable("attempt"))?
+            != event.as_bytes()
+    {
+        return Ok(false);
+    }
+    if let Some(event_type) = &filter.event_type
+        && row.get_ref(2)?.as_str().map_err(unreadable)? != event_type.as_str()
+    {
+        return Ok(false);
+    }
+    let outcome = attempt_rows::read_outcome(row.get_ref(3)?)?;
+    Ok(match filter.outcome {
+        None => true,
+        Some(OutcomeFilter::Succeeded) => outcome == AttemptOutcome::Succeeded,
+        Some(OutcomeFilter::Failed) => outcome != AttemptOutcome::Succeeded,
+    })
+}
+
+fn bytes_of(attempt: &Attempt) -> usize {
+    let headers = &attempt.response.headers;
+    let headers: usize = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    headers + attempt.response.body.len() + attempt.request.url.len()
+}

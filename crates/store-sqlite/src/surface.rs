@@ -1,0 +1,426 @@
+//! The traits of `tidings-store`, joined to the use cases.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tidings_domain::{
+    api_key::{ApiKey, KeyHash},
+    company::CompanyId,
+    cursor::Order,
+    event::Event,
+    id::{ApiKeyId, EventId, SubscriptionId},
+    secret::Secret,
+    subscription::{Endpoint, Subscription},
+    time::UtcMillis,
+};
+use tidings_store::{
+    Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, Backlog, Claimed, Deleted,
+    DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage, EventQuery, Handover, KeyRing,
+    LeaseId, NewApiKey, NewSubscription, Position, Publication, Redelivered, Renewal, ReplayWindow,
+    Replayed, Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook,
+    SubscriptionChange, SubscriptionPage, Updated, Upkeep,
+};
+
+use crate::{
+    SqliteStore, append,
+    attempt_rows::Line,
+    attempts, backlog, claim, key_rows, keys, leases, poll, probe,
+    redelivery::{self, Redelivery, ReplayStep, Stepped},
+    settle, subscription_reads,
+    subscriptions::{self, Rotation, Target, Update},
+    tidy, trace,
+    window::{self, Window},
+};
+
+/// A commit so recent proves that commits are possible, in milliseconds.
+const PROOF_VALID_MS: u64 = 1000;
+/// How long a commit may take before the store counts as unavailable, in milliseconds.
+const CHECK_TIMEOUT_MS: u64 = 3000;
+
+#[async_trait]
+impl EventLog for SqliteStore {
+    async fn append(&self, publication: Publication) -> Result<Appended, StoreError> {
+        const EVENT_FIXED_BYTES: usize = 200;
+        if publication.events.is_empty() {
+            return Err(StoreError::Broken(
+                "a publication without events".to_owned(),
+            ));
+        }
+        let bytes = publication
+            .events
+            .iter()
+            .map(|event| event.json().len() + EVENT_FIXED_BYTES);
+        let bytes = bytes.sum();
+        self.inner.publish(publication, bytes, append::append).await
+    }
+
+    async fn read_events(&self, query: EventQuery) -> Result<EventPage, StoreError> {
+        let read = move |conn: &_| poll::read_events(conn, &query);
+        self.inner.readers.read(read).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        Ok(self.inner.memory.head.load(Ordering::Acquire))
+    }
+
+    async fn event(
+        &self,
+        company: Option<&CompanyId>,
+        id: EventId,
+    ) -> Result<Option<Arc<Event>>, StoreError> {
+        let company = company.cloned();
+        let read = move |conn: &_| poll::event(conn, company.as_ref(), id);
+        self.inner.readers.read(read).await
+    }
+
+    async fn trace(
+        &self,
+        company: Option<&CompanyId>,
+        id: EventId,
+    ) -> Result<Option<Vec<DeliveryTrace>>, StoreError> {
+        let company = company.cloned();
+        let read = move |conn: &_| trace::trace(conn, company.as_ref(), id);
+        self.inner.readers.read(read).await
+    }
+
+    fn arrivals(&self) -> &Arrivals {
+        &self.inner.memory.arrivals
+    }
+}
+
+#[async_trait]
+impl DeliveryQueue for SqliteStore {
+    async fn acquire_lease(&self, now: UtcMillis, until: UtcMillis) -> Result<LeaseId, StoreError> {
+        self.inner.change((now, until), leases::acquire).await
+    }
+
+    async fn renew_lease(
+        &self,
+        lease: LeaseId,
+        _now: UtcMillis,
+        until: UtcMillis,
+    ) -> Result<Renewal, StoreError> {
+        Ok(leases::renew(&self.inner.memory, lease, until))
+    }
+
+    async fn end_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.inner.change(lease, leases::end).await
+    }
+
+    fn attach(&self, lease: LeaseId, handover: Arc<Handover>) {
+        *self.inner.memory.attached.lock() = Some((lease, handover));
+    }
+
+    fn detach(&self) {
+        *self.inner.memory.attached.lock() = None;
+    }
+
+    async fn claim(
+        &self,
+        lease: LeaseId,
+        now: UtcMillis,
+        limit: usize,
+        handover: &Arc<Handover>,
+    ) -> Result<Claimed, StoreError> {
+        let wanted = claim::Wanted {
+            lease,
+            now,
+            limit,
+            handover: Arc::clone(handover),
+        };
+        let orphans = Some(claim::orphans as _);
+        self.inner.work(wanted, 0, claim::claim, orphans).await
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError> {
+        if settlements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lines: Vec<Line> = settlements.into_iter().map(Line::prepare).collect();
+        let bytes = lines.iter().map(Line::bytes).sum();
+        let outcomes = settle::Outcomes { lines };
+        self.inner.work(outcomes, bytes, settle::settle, None).await
+    }
+
+    async fn release(&self, lease: LeaseId, keys: Vec<DeliveryKey>) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.inner
+            .work((lease, keys), 0, settle::release, None)
+            .await
+    }
+
+    fn endpoint(&self, subscription: SubscriptionId) -> Option<Arc<Endpoint>> {
+        let book = self.inner.memory.book.read();
+        let entry = book.by_id(subscription)?;
+        Some(Arc::clone(&entry.endpoint))
+    }
+
+    async fn redeliver(
+        &self,
+        company: Option<&CompanyId>,
+        event: EventId,
+        subscription: SubscriptionId,
+        now: UtcMillis,
+    ) -> Result<Redelivered, StoreError> {
+        let redelivery = Redelivery {
+            company: company.cloned(),
+            event,
+            subscription,
+            now,
+        };
+        self.inner.change(redelivery, redelivery::redeliver).await
+    }
+
+    async fn replay(
+        &self,
+        company: Option<&CompanyId>,
+        subscription: SubscriptionId,
+        window: ReplayWindow,
+        now: UtcMillis,
+    ) -> Result<Replayed, StoreError> {
+        let entry = self.inner.memory.book.read().by_id(subscription).cloned();
+        let theirs = |owner: &CompanyId| company.is_none_or(|company| company == owner);
+        let Some(entry) = entry.filter(|entry| theirs(&entry.endpoint.company)) else {
+            return Ok(Replayed::NoSubscription);
+        };
+        if !entry.endpoint.enabled {
+            return Ok(Replayed::Disabled);
+        }
+        let up_to = self.head().await?;
+        let (mut after, mut replayed) = (0, 0);
+        loop {
+            let window_step = Window {
+                company: entry.endpoint.company.clone(),
+                types: entry.event_types.clone(),
+                since: window.since,
+                until: window.until,
+                after,
+                up_to,
+            };
+            let read = move |conn: &_| window::step(conn, &window_step);
+            let found = self.inner.readers.read(read).await?;
+            if !found.positions.is_empty() {
+                let step = ReplayStep {
+                    subscription,
+                    positions: found.positions,
+                    scope: window.scope,
+                    now,
+                };
+                match self.inner.change(step, redelivery::replay_step).await? {
+                    Stepped::Queued(queued) => replayed += queued,
+                    Stepped::NoSubscription => return Ok(Replayed::NoSubscription),
+                    Stepped::Disabled => return Ok(Replayed::Disabled),
+                }
+            }
+            match found.after {
+                Some(place) => after = place,
+                None => return Ok(Replayed::Queued(replayed)),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl AttemptLog for SqliteStore {
+    async fn attempts(
+        &self,
+        company: Option<&CompanyId>,
+        filter: AttemptFilter,
+    ) -> Result<Option<AttemptPage>, StoreError> {
+        let company = company.cloned();
+        let read = move |conn: &_| attempts::attempts(conn, company.as_ref(), &filter);
+        self.inner.readers.read(read).await
+    }
+}
+
+#[async_trait]
+impl SubscriptionBook for SqliteStore {
+    async fn create_subscription(&self, new: NewSubscription) -> Result<Subscription, StoreError> {
+        self.inner.change(new, subscriptions::create).await
+    }
+
+    async fn subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+    ) -> Result<Option<Subscription>, StoreError> {
+        let company = company.cloned();
+        let read = move |conn: &_| subscription_reads::subscription(conn, company.as_ref(), id);
+        self.inner.readers.read(read).await
+    }
+
+    async fn subscriptions(
+        &self,
+        company: &CompanyId,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<SubscriptionPage, StoreError> {
+        let company = company.clone();
+        let read =
+            move |conn: &_| subscription_reads::subscriptions(conn, &company, order, after, limit);
+        self.inner.readers.read(read).await
+    }
+
+    async fn update_subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        expected_version: Option<i64>,
+        change: SubscriptionChange,
+        now: UtcMillis,
+    ) -> Result<Updated, StoreError> {
+        let update = Update {
+            target: target(company, id),
+            expected_version,
+            change,
+            now,
+        };
+        self.inner.change(update, subscriptions::update).await
+    }
+
+    async fn delete_subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        now: UtcMillis,
+    ) -> Result<Deleted, StoreError> {
+        let input = (target(company, id), now);
+        self.inner.change(input, subscriptions::delete).await
+    }
+
+    async fn rotate_secret(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        secret: Secret,
+        now: UtcMillis,
+        previous_until: UtcMillis,
+    ) -> Result<Rotated, StoreError> {
+        let rotation = Rotation {
+            target: target(company, id),
+            secret,
+            now,
+            previous_until,
+        };
+        self.inner.change(rotation, subscriptions::rotate).await
+    }
+}
+
+#[async_trait]
+impl KeyRing for SqliteStore {
+    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError> {
+        self.inner.change(new, keys::create).await
+    }
+
+    async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>, StoreError> {
+        if let Some(key) = self.inner.memory.keys.read().get(hash) {
+            return Ok(Some(key.clone()));
+        }
+        // A program beside this one may have made it.
+        let hash = *hash;
+        let read = move |conn: &_| key_rows::find(conn, &hash);
+        let Some(found) = self.inner.readers.read(read).await? else {
+            return Ok(None);
+        };
+        match self.inner.change(hash, keys::adopt).await {
+            Ok(key) => Ok(key),
+            // It is in the database; that it cannot be kept in memory now is no reason to refuse.
+            Err(_) => Ok(Some(found)),
+        }
+    }
+
+    async fn keys(&self, company: Option<&CompanyId>) -> Result<Vec<ApiKey>, StoreError> {
+        let company = company.cloned();
+        let read = move |conn: &_| key_rows::list(conn, company.as_ref());
+        let mut keys = self.inner.readers.read(read).await?;
+        let touched = self.inner.memory.touched.lock();
+        for key in &mut keys {
+            key.last_used = key.last_used.max(touched.keys.get(&key.id).copied());
+        }
+        Ok(keys)
+    }
+
+    async fn revoke_key(
+        &self,
+        company: Option<&CompanyId>,
+        id: ApiKeyId,
+        now: UtcMillis,
+    ) -> Result<bool, StoreError> {
+        let revocation = keys::Revocation {
+            company: company.cloned(),
+            id,
+            now,
+        };
+        self.inner.change(revocation, keys::revoke).await
+    }
+
+    fn touch_key(&self, id: ApiKeyId, now: UtcMillis) {
+        let mut touched = self.inner.memory.touched.lock();
+        let used = touched.keys.entry(id).or_insert(now);
+        *used = now.max(*used);
+    }
+}
+
+#[async_trait]
+impl Upkeep for SqliteStore {
+    async fn tidy(&self, now: UtcMillis, retention: Retention) -> Result<bool, StoreError> {
+        let inner = &self.inner;
+        let after = inner.events_tidied();
+        let look = move |conn: &_| tidy::look(conn, now, retention, after);
+        let mut chores = inner.readers.read(look).await?;
+        inner
+            .events_tidied
+            .store(chores.events_next(), Ordering::Relaxed);
+        chores.add_keys(&inner.memory, now);
+        if chores.is_empty() {
+            return Ok(chores.has_more());
+        }
+        let keys = chores.keys();
+        let more = inner.change((chores, now), tidy::work).await?;
+        tidy::keys_written(&inner.memory, &keys, now);
+        Ok(more)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let last = *self.inner.memory.last_commit.lock();
+        if last.is_some_and(|last| last.elapsed() < Duration::from_millis(PROOF_VALID_MS)) {
+            return Ok(());
+        }
+        let commit = self.inner.work((), 0, probe::write, None);
+        match tokio::time::timeout(Duration::from_millis(CHECK_TIMEOUT_MS), commit).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "no commit was possible within {CHECK_TIMEOUT_MS} ms"
+            ))),
+        }
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let owed = self.inner.memory.owed.load(Ordering::Relaxed);
+        let oldest = match owed {
+            0 => None,
+            _ => self.inner.readers.read(backlog::oldest).await?,
+        };
+        Ok(Backlog { owed, oldest })
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.shut_down())
+            .await
+            .map_err(|error| StoreError::Broken(format!("closing failed: {error}")))
+    }
+}
+
+fn target(company: Option<&CompanyId>, id: SubscriptionId) -> Target {
+    Target {
+        company: company.cloned(),
+        id,
+    }
+}

@@ -1,0 +1,270 @@
+//! The writer: one thread that owns the writing connection, and group commit.
+//!
+//! It takes the first command that waits and whatever else has queued up meanwhile, runs them in
+//! one transaction, commits, changes memory, hands deliveries over, and only then answers. Where
+//! a command fails, the transaction is rolled back and each command is run again alone, so that a
+//! bad one harms nobody but itself. A connection that had an I/O error is opened anew.
+
+use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
+
+use tidings_store::{DeliveryKey, LeaseId, StoreError};
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    batch::{Aftermath, Batch, Effect},
+    checkpoint::Checkpointer,
+    database::{self, Database},
+    failure::{Blame, Failure},
+    job::{Job, Request},
+    load,
+    memory::Memory,
+    open::{self, ServerLock},
+    settle,
+    state::State,
+};
+
+/// The most commands of one transaction.
+const BATCH_COMMANDS_MAX: usize = 1024;
+/// A transaction takes no further command beyond so many bytes.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// Everything the writer's thread owns.
+pub(crate) struct Writer {
+    pub(crate) path: PathBuf,
+    /// The value that tells this database from one that was put in its place.
+    pub(crate) identity: Vec<u8>,
+    /// None after an I/O error, until it is open again.
+    pub(crate) db: Option<Database>,
+    pub(crate) state: State,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) checkpointer: Checkpointer,
+    /// Whether the database was unavailable last time; said once, not for each command.
+    pub(crate) failing: bool,
+    /// Whether rows that are expected to be there are looked at one by one.
+    pub(crate) careful: bool,
+    /// Held as long as anything may be written.
+    pub(crate) lock: ServerLock,
+}
+
+type Jobs = [Box<dyn Job>];
+
+impl Writer {
+    /// Works until nobody can hand in anything any more and everything that was is done.
+    pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Box<dyn Job>>) {
+        let mut held_over = None;
+        while let Some(first) = held_over.take().or_else(|| commands.blocking_recv()) {
+            let mut jobs = vec![first];
+            if !jobs[0].is_alone() {
+                held_over = gather(&mut jobs, &mut commands);
+            }
+            self.work_off(&mut jobs);
+            self.checkpointer.look(self.db.as_ref());
+        }
+        // The last connection to close moves the log into the file; then the lock ends.
+        self.checkpointer.stop();
+        drop(self.db);
+        drop(self.lock);
+    }
+
+    /// Runs all of them, in as few transactions as may be.
+    fn work_off(&mut self, jobs: &mut Jobs) {
+        let mut rest = jobs;
+        while !rest.is_empty() {
+            let done = match self.transact(rest) {
+                Ok(done) => {
+                    self.answer(&mut rest[..done], &Ok(()));
+                    done
+                }
+                Err(failure) => self.fail(rest, failure),
+            };
+            rest = &mut rest[done..];
+        }
+    }
+
+    /// Runs commands in one transaction, up to one that must be its last; returns how many.
+    fn transact(&mut self, jobs: &mut Jobs) -> Result<usize, Failure> {
+        self.reopen_if_needed()?;
+        let Some(db) = &self.db else {
+            return Err(Failure::Unavailable("the database is not open".to_owned()));
+        };
+        let began = Instant::now();
+        let mut batch = Batch::new(db, &self.memory, &mut self.state, self.careful);
+        let mut done = 0;
+        for job in jobs.iter_mut() {
+            if let Err(failure) = job.run(&mut batch) {
+                batch.abandon();
+                return Err(failure);
+            }
+            done += 1;
+            if batch.must_end() {
+                break;
+            }
+        }
+        let aftermath = batch.commit()?;
+        if aftermath.begun {
+            let metrics = &self.memory.metrics;
+            metrics.commits.inc();
+            metrics
+                .commit_seconds
+                .observe(began.elapsed().as_secs_f64());
+            metrics.commit_batch_commands.observe(as_float(done));
+            *self.memory.last_commit.lock() = Some(Instant::now());
+            if std::mem::take(&mut self.failing) {
+                tracing::info!("commits are possible again");
+            }
+        }
+        self.follow_up(aftermath);
+        Ok(done)
+    }
+
+    /// What a commit changes in memory, and whom it tells.
+    fn follow_up(&mut self, aftermath: Aftermath) {
+        let memory = &self.memory;
+        self.state.next_position = aftermath.next_position;
+        self.state.next_attempt = aftermath.next_attempt;
+        memory
+            .head
+            .store(aftermath.next_position - 1, Ordering::Release);
+        self.state.count(aftermath.owed, memory);
+        for effect in aftermath.effects {
+            match effect {
+                Effect::Put(entry) => memory.book.write().put(entry),
+                Effect::Remove(subscription) => memory.book.write().remove(subscription),
+                Effect::PutKey(hash, key) => drop(memory.keys.write().insert(hash, key)),
+                Effect::RemoveKey(hash) => drop(memory.keys.write().remove(&hash)),
+                Effect::PutLease(lease, until) => drop(memory.leases.lock().insert(lease, until)),
+            }
+        }
+        let metrics = &memory.metrics;
+        if aftermath.events > 0 {
+            metrics.events_appended.inc_by(aftermath.events as u64);
+            metrics
+                .commit_batch_events
+                .observe(as_float(aftermath.events));
+        }
+        metrics.deliveries_spilled.inc_by(aftermath.spilled as u64);
+        if let Some(handover) = aftermath.handover {
+            handover.hand_over(aftermath.deliveries);
+            if aftermath.wake {
+                handover.wake();
+            }
+        }
+        memory.arrivals.announce(&aftermath.companies);
+    }
+
+    /// Cleans up after a failed transaction; returns how many commands are answered by that.
+    fn fail(&mut self, jobs: &mut Jobs, failure: Failure) -> usize {
+        if matches!(failure, Failure::NotAllHeld) && !self.careful {
+            return self.run_carefully(jobs);
+        }
+        *self.memory.last_commit.lock() = None;
+        let blame = failure.blame();
+        let rolled_back = self.db.as_ref().is_none_or(Database::roll_back);
+        if blame == Blame::Connection || !rolled_back {
+            // Whether the last transaction is in the file is not certain any more.
+            self.db = None;
+        }
+        if jobs.len() > 1 && blame == Blame::Command {
+            for job in jobs.iter_mut() {
+                self.work_off(std::slice::from_mut(job));
+            }
+            return jobs.len();
+        }
+        let error = StoreError::from(failure);
+        match error {
+            StoreError::Unavailable(_) if self.failing => {}
+            StoreError::Unavailable(_) => {
+                self.failing = true;
+                tracing::error!(%error, "nothing can be committed; trying again with each command");
+            }
+            _ => tracing::error!(%error, "a command failed"),
+        }
+        self.answer(jobs, &Err(error));
+        jobs.len()
+    }
+
+    /// Runs commands again after one of them met rows that are no longer held, which is rare.
+    fn run_carefully(&mut self, jobs: &mut Jobs) -> usize {
+        if !self.db.as_ref().is_none_or(Database::roll_back) {
+            self.db = None;
+        }
+        self.careful = true;
+        for job in jobs.iter_mut() {
+            self.work_off(std::slice::from_mut(job));
+        }
+        self.careful = false;
+        jobs.len()
+    }
+
+    fn answer(&mut self, jobs: &mut Jobs, result: &Result<(), StoreError>) {
+        let mut orphans: Vec<(LeaseId, Vec<DeliveryKey>)> = Vec::new();
+        for job in jobs {
+            orphans.extend(job.answer(result));
+        }
+        for orphan in orphans {
+            self.free(orphan);
+        }
+    }
+
+    /// Lets go of deliveries that were claimed for somebody who went away meanwhile.
+    fn free(&mut self, orphans: (LeaseId, Vec<DeliveryKey>)) {
+        if orphans.1.is_empty() {
+            return;
+        }
+        let release: Box<dyn Job> = Box::new(Request {
+            input: orphans,
+            use_case: settle::release,
+            outcome: None,
+            reply: None,
+            orphans: None,
+            alone: false,
+            bytes: 0,
+            share: None,
+        });
+        self.work_off(&mut [release]);
+    }
+
+    /// Opens the file again after an I/O error. As after a restart, leases are void and memory is
+    /// read anew: what the failed transaction left in the file is then known.
+    fn reopen_if_needed(&mut self) -> Result<(), Failure> {
+        if self.db.is_some() {
+            return Ok(());
+        }
+        let conn = database::open_existing(&self.path)?;
+        if open::identity(&conn)?.as_ref() != Some(&self.identity) {
+            return Err(Failure::Unavailable(
+                "the database file was replaced; restart the server to use the new one".to_owned(),
+            ));
+        }
+        let db = Database::new(conn, self.memory.metrics.clone())?;
+        self.state = load::load(db.connection(), &self.memory)?;
+        self.db = Some(db);
+        tracing::info!("the database is open again");
+        Ok(())
+    }
+}
+
+/// Takes what has queued up, within bounds; returns a command that needs its own transaction.
+fn gather(
+    jobs: &mut Vec<Box<dyn Job>>,
+    commands: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> Option<Box<dyn Job>> {
+    let mut bytes = jobs[0].bytes();
+    while jobs.len() < BATCH_COMMANDS_MAX && bytes < BATCH_BYTES_MAX {
+        let job = commands.try_recv().ok()?;
+        if job.is_alone() {
+            return Some(job);
+        }
+        bytes += job.bytes();
+        jobs.push(job);
+    }
+    None
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts in one transaction are small"
+)]
+fn as_float(count: usize) -> f64 {
+    count as f64
+}
