@@ -1,0 +1,541 @@
+//! Lanes: the fair choice of what is attempted next.
+//!
+//! Every subscription with work in memory has a lane: a queue of first attempts and a queue of
+//! retries, and a count of what is in flight. The choice goes round between companies, and within
+//! a company round between its lanes, so that neither a busy subscription nor a busy company is
+//! served before others. A lane has at most its cap in flight, a company at most its share of all
+//! slots: with n companies at work, 1/(n + 1), which keeps one share free for whoever comes next.
+//! The same holds of the slots that retries may take, and of a company's lanes within its share, so
+//! that many endpoints that hang leave room for one that does not.
+//!
+//! This is bookkeeping only: whether a slot is free is for the dispatcher to know. Every step
+//! costs the same however many lanes there are, but for one that makes the shares grow, which
+//! looks at every company once.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tidings_domain::{company::CompanyId, id::SubscriptionId};
+use tidings_store::Delivery;
+
+/// First attempts and retries are chosen apart, so that neither starves the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The delivery was not attempted yet.
+    First,
+    /// It was.
+    Retry,
+}
+
+/// Everything in memory that waits for a slot, and what is in flight. Its maps are ordered, so that
+/// the choice follows from what was pushed and popped alone, and a simulation from its seed.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    slots: usize,
+    retry_slots: usize,
+    per_subscription: usize,
+    lanes: BTreeMap<SubscriptionId, Lane>,
+    companies: BTreeMap<CompanyId, Company>,
+    ready: [VecDeque<CompanyId>; Kind::COUNT],
+    waiting: usize,
+    in_flight: usize,
+}
+
+/// The work of one subscription. It exists while something waits or is in flight.
+#[derive(Debug)]
+struct Lane {
+    company: CompanyId,
+    waiting: [VecDeque<Delivery>; Kind::COUNT],
+    /// Whether it is in its company's round of that kind.
+    listed: [bool; Kind::COUNT],
+    in_flight: usize,
+}
+
+/// A company's lanes. It exists while it has any.
+#[derive(Debug, Default)]
+struct Company {
+    lanes: usize,
+    ready: [VecDeque<SubscriptionId>; Kind::COUNT],
+    /// Whether it is in the round of companies of that kind.
+    listed: [bool; Kind::COUNT],
+    in_flight: usize,
+    /// Those in flight that are retries.
+    retries: usize,
+}
+
+impl Kind {
+    const COUNT: usize = 2;
+
+    /// Which kind the next attempt of a delivery is.
+    pub(crate) fn of(delivery: &Delivery) -> Self {
+        if delivery.attempts_made == 0 {
+            Self::First
+        } else {
+            Self::Retry
+        }
+    }
+}
+
+impl Lanes {
+    /// Empty lanes over `slots` slots, of which retries get at most `retry_slots` and one
+    /// subscription at most `per_subscription`.
+    pub(crate) fn new(slots: usize, retry_slots: usize, per_subscription: usize) -> Self {
+        Self {
+            slots,
+            retry_slots,
+            per_subscription: per_subscription.max(1),
+            lanes: BTreeMap::new(),
+            companies: BTreeMap::new(),
+            ready: Default::default(),
+            waiting: 0,
+            in_flight: 0,
+        }
+    }
+
+    /// Deliveries that wait for a slot.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Deliveries that were taken and have not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Puts a delivery at the end of its lane.
+    pub(crate) fn push(&mut self, delivery: Delivery) {
+        let kind = Kind::of(&delivery) as usize;
+        let id = delivery.key.subscription;
+        let company = delivery.event.company();
+        if !self.companies.contains_key(company) {
+            self.companies.insert(company.clone(), Company::default());
+        }
+        let lane = self.lanes.entry(id).or_insert_with(|| {
+            if let Some(company) = self.companies.get_mut(company) {
+                company.lanes += 1;
+            }
+            Lane::new(company.clone())
+        });
+        lane.waiting[kind].push_back(delivery);
+        self.waiting += 1;
+        self.list(id, kind);
+    }
+
+    /// Takes the next delivery of `kind` whose turn it is, and counts it as in flight; none where
+    /// nothing waits or everybody with work is at a bound. Each one taken is given back with
+    /// [`Lanes::ended`].
+    pub(crate) fn pop(&mut self, kind: Kind) -> Option<Delivery> {
+        let share = self.share(self.slots);
+        let retry_share = self.share(self.retry_slots);
+        let is_retry = kind == Kind::Retry;
+        let kind = kind as usize;
+        while let Some(company_id) = self.ready[kind].pop_front() {
+            let company = self
+                .companies
+                .get_mut(&company_id)
+                .expect("a listed company has lanes");
+            company.listed[kind] = false;
+            // At its share: it is listed again when an attempt ends or the shares grow.
+            if company.in_flight >= share || (is_retry && company.retries >= retry_share) {
+                continue;
+            }
+            let lane_cap = self.per_subscription.min(company.lane_share(share));
+            let delivery = company.pop(kind, &mut self.lanes, lane_cap);
+            company.retries += usize::from(is_retry && delivery.is_some());
+            if !company.ready[kind].is_empty() {
+                company.listed[kind] = true;
+                self.ready[kind].push_back(company_id);
+            }
+            if delivery.is_some() {
+                self.waiting -= 1;
+                self.in_flight += 1;
+                return delivery;
+            }
+        }
+        None
+    }
+
+    /// Notes that a delivery that was taken is no longer in flight.
+    pub(crate) fn ended(&mut self, delivery: &Delivery) {
+        let subscription = delivery.key.subscription;
+        let lane = self
+            .lanes
+            .get_mut(&subscription)
+            .expect("a lane stays while something is in flight");
+        let company = self
+            .companies
+            .get_mut(&lane.company)
+            .expect("a company stays while it has lanes");
+        self.in_flight -= 1;
+        lane.in_flight -= 1;
+        company.in_flight -= 1;
+        company.retries -= usize::from(Kind::of(delivery) == Kind::Retry);
+        if !lane.is_idle() {
+            for kind in 0..Kind::COUNT {
+                self.list(subscription, kind);
+                self.list_company_of(subscription, kind);
+            }
+            return;
+        }
+        company.lanes -= 1;
+        let company_ended = company.lanes == 0;
+        let id = lane.company.clone();
+        self.lanes.remove(&subscription);
+        if company_ended {
+            let shares = [self.slots, self.retry_slots].map(|slots| self.share(slots));
+            self.companies.remove(&id);
+            if shares != [self.slots, self.retry_slots].map(|slots| self.share(slots)) {
+                self.list_companies();
+            }
+        } else {
+            for kind in 0..Kind::COUNT {
+                self.list_company(&id, kind);
+            }
+        }
+    }
+
+    /// Keeps only what `keep` wants of what waits, and drops the rest; what is in flight stays.
+    /// Looks at everything, so it is for rare occasions.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Delivery) -> bool) {
+        let mut kept: Vec<Delivery> = Vec::new();
+        for lane in self.lanes.values_mut() {
+            for queue in &mut lane.waiting {
+                kept.extend(queue.drain(..).filter(&keep));
+            }
+            lane.listed = Default::default();
+        }
+        // Everything is listed anew, around the lanes that stay for what they have in flight.
+        self.ready = Default::default();
+        self.waiting = 0;
+        self.lanes.retain(|_, lane| lane.in_flight > 0);
+        self.companies.retain(|_, company| company.in_flight > 0);
+        for company in self.companies.values_mut() {
+            *company = Company {
+                in_flight: company.in_flight,
+                retries: company.retries,
+                ..Company::default()
+            };
+        }
+        for lane in self.lanes.values() {
+            if let Some(company) = self.companies.get_mut(&lane.company) {
+                company.lanes += 1;
+            }
+        }
+        for delivery in kept {
+            self.push(delivery);
+        }
+    }
+
+    /// How many of `slots` a company may have: an equal share, with one left over.
+    fn share(&self, slots: usize) -> usize {
+        (slots / (self.companies.len() + 1)).max(1)
+    }
+
+    /// Puts a lane into its company's round, and the company into the round of companies, where
+    /// they have work and room and are not there yet.
+    fn list(&mut self, subscription: SubscriptionId, kind: usize) {
+        let Some(lane) = self.lanes.get_mut(&subscription) else {
+            return;
+        };
+        let has_turn = !lane.waiting[kind].is_empty() && lane.in_flight < self.per_subscription;
+        if lane.listed[kind] || !has_turn {
+            return;
+        }
+        let company = self
+            .companies
+            .get_mut(&lane.company)
+            .expect("a company stays while it has lanes");
+        lane.listed[kind] = true;
+        company.ready[kind].push_back(subscription);
+        if !company.listed[kind] {
+            company.listed[kind] = true;
+            self.ready[kind].push_back(lane.company.clone());
+        }
+    }
+
+    fn list_company_of(&mut self, subscription: SubscriptionId, kind: usize) {
+        if let Some(lane) = self.lanes.get(&subscription) {
+            let id = lane.company.clone();
+            self.list_company(&id, kind);
+        }
+    }
+
+    fn list_company(&mut self, id: &CompanyId, kind: usize) {
+        if let Some(company) = self.companies.get_mut(id)
+            && !company.listed[kind]
+            && !company.ready[kind].is_empty()
+        {
+            company.listed[kind] = true;
+            self.ready[kind].push_back(id.clone());
+        }
+    }
+
+    /// Shares grew: companies at the former share have a turn again.
+    fn list_companies(&mut self) {
+        for (id, company) in &mut self.companies {
+            for kind in 0..Kind::COUNT {
+                if !company.listed[kind] && !company.ready[kind].is_empty() {
+                    company.listed[kind] = true;
+                    self.ready[kind].push_back(id.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Lane {
+    fn new(company: CompanyId) -> Self {
+        Self {
+            company,
+            waiting: Default::default(),
+            listed: Default::default(),
+            in_flight: 0,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.waiting.iter().all(VecDeque::is_empty)
+    }
+}
+
+impl Company {
+    /// How many of the company's slots one lane may have: an equal share, with one left over.
+    fn lane_share(&self, company_share: usize) -> usize {
+        (company_share / (self.lanes + 1)).max(1)
+    }
+
+    /// Takes a delivery from the next lane that has room, and puts the lane behind the others.
+    fn pop(
+        &mut self,
+        kind: usize,
+        lanes: &mut BTreeMap<SubscriptionId, Lane>,
+        lane_cap: usize,
+    ) -> Option<Delivery> {
+        while let Some(id) = self.ready[kind].pop_front() {
+            let lane = lanes.get_mut(&id).expect("a listed lane has work");
+            lane.listed[kind] = false;
+            // At its cap, so it has something in flight: it is listed again when that ends.
+            if lane.in_flight >= lane_cap {
+                continue;
+            }
+            let delivery = lane.waiting[kind].pop_front();
+            if !lane.waiting[kind].is_empty() {
+                lane.listed[kind] = true;
+                self.ready[kind].push_back(id);
+            }
+            if delivery.is_some() {
+                lane.in_flight += 1;
+                self.in_flight += 1;
+                return delivery;
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use proptest::prelude::*;
+    use tidings_domain::{
+        event::Event, event_type::EventType, id::EventId, random::SeededRandom, time::UtcMillis,
+    };
+    use tidings_store::{DeliveryKey, Handover, HandoverLimits, LeaseId};
+
+    fn at(millis: i64) -> UtcMillis {
+        UtcMillis::from_millis(millis)
+    }
+
+    /// The subscription of that number; its company is the letter.
+    fn delivery(company: &str, subscription: u64, position: i64, attempts_made: u32) -> Delivery {
+        let company = CompanyId::parse(company).unwrap();
+        let id = SubscriptionId::new(at(0), &SeededRandom::new(subscription));
+        let handover = Handover::new(HandoverLimits::default());
+        Delivery {
+            key: DeliveryKey {
+                position,
+                subscription: id,
+                round: 0,
+            },
+            lease: LeaseId(1),
+            epoch: 0,
+            attempts_made,
+            first_attempt: None,
+            owed_since: at(0),
+            place: handover.admit(id, &company, 1).unwrap(),
+            event: Arc::new(Event::from_stored(
+                EventId::new(at(0), &SeededRandom::new(1)),
+                EventType::parse("a.b").unwrap(),
+                at(0),
+                company,
+                "{}",
+                "{}",
+            )),
+        }
+    }
+
+    fn pop_all(lanes: &mut Lanes, kind: Kind) -> Vec<Delivery> {
+        std::iter::from_fn(|| lanes.pop(kind)).collect()
+    }
+
+    fn positions(deliveries: &[Delivery]) -> Vec<i64> {
+        deliveries.iter().map(|taken| taken.key.position).collect()
+    }
+
+    #[test]
+    fn companies_and_their_lanes_take_turns() {
+        let mut lanes = Lanes::new(1000, 500, 1000);
+        for (company, subscription, position) in [
+            ("a", 1, 1),
+            ("a", 1, 2),
+            ("a", 2, 3),
+            ("a", 2, 4),
+            ("b", 3, 5),
+            ("b", 3, 6),
+        ] {
+            lanes.push(delivery(company, subscription, position, 0));
+        }
+        assert_eq!(
+            positions(&pop_all(&mut lanes, Kind::First)),
+            [1, 5, 3, 6, 2, 4]
+        );
+    }
+
+    #[test]
+    fn a_subscription_has_its_cap() {
+        let mut lanes = Lanes::new(1000, 500, 2);
+        for position in 0..4 {
+            lanes.push(delivery("a", 1, position, 0));
+        }
+        lanes.push(delivery("a", 1, 4, 1));
+        let taken = pop_all(&mut lanes, Kind::First);
+        assert_eq!(positions(&taken), [0, 1]);
+        assert!(
+            lanes.pop(Kind::Retry).is_none(),
+            "the cap is for both kinds"
+        );
+        lanes.ended(&taken[0]);
+        assert_eq!(positions(&pop_all(&mut lanes, Kind::Retry)), [4]);
+        lanes.ended(&taken[1]);
+        assert_eq!(positions(&pop_all(&mut lanes, Kind::First)), [2]);
+    }
+
+    #[test]
+    fn many_lanes_of_a_company_leave_a_share_for_the_next() {
+        let mut lanes = Lanes::new(40, 20, 16);
+        for position in 0..10 {
+            for subscription in 1..5 {
+                lanes.push(delivery("a", subscription, position, 0));
+            }
+        }
+        // The company may have 20, each of its four lanes a fifth of them.
+        assert_eq!(pop_all(&mut lanes, Kind::First).len(), 16);
+        lanes.push(delivery("a", 5, 99, 0));
+        assert_eq!(positions(&pop_all(&mut lanes, Kind::First)), [99]);
+    }
+
+    #[test]
+    fn a_company_leaves_a_share_for_the_next() {
+        let mut lanes = Lanes::new(120, 60, 100);
+        for position in 0_i64..60 {
+            let subscription = position.unsigned_abs();
+            lanes.push(delivery("a", subscription, position, 0));
+            lanes.push(delivery("a", 100 + subscription, 100 + position, 1));
+        }
+        assert_eq!(
+            pop_all(&mut lanes, Kind::Retry).len(),
+            30,
+            "half of the retries' slots"
+        );
+        let greedy = pop_all(&mut lanes, Kind::First);
+        assert_eq!(greedy.len(), 30, "sixty with the retries");
+        for position in 200_i64..300 {
+            lanes.push(delivery("b", position.unsigned_abs(), position, 0));
+        }
+        let modest = pop_all(&mut lanes, Kind::First);
+        assert_eq!(modest.len(), 40, "a third, as there are two");
+        assert!(modest.iter().all(|taken| taken.key.position >= 200));
+        lanes.retain(|waiting| waiting.key.position < 200);
+        for taken in &modest {
+            assert!(lanes.pop(Kind::First).is_none());
+            lanes.ended(taken);
+        }
+        lanes.ended(&greedy[0]);
+        assert_eq!(
+            pop_all(&mut lanes, Kind::First).len(),
+            1,
+            "the half again, as it is alone"
+        );
+    }
+
+    #[test]
+    fn what_is_not_kept_is_gone_and_what_is_in_flight_stays() {
+        let mut lanes = Lanes::new(100, 50, 1);
+        for position in 0..3 {
+            lanes.push(delivery("a", 1, position, 0));
+            lanes.push(delivery("b", 2, 10 + position, 1));
+        }
+        let flying = lanes.pop(Kind::First).unwrap();
+        lanes.retain(|waiting| waiting.key.position == 2);
+        assert_eq!((lanes.waiting(), lanes.in_flight()), (1, 1));
+        assert!(lanes.pop(Kind::First).is_none(), "its lane is at its cap");
+        lanes.ended(&flying);
+        assert_eq!(positions(&pop_all(&mut lanes, Kind::First)), [2]);
+        assert!(lanes.pop(Kind::Retry).is_none());
+    }
+
+    proptest! {
+        /// Whatever comes and goes: no bound is passed, order is kept within a lane and kind,
+        /// nobody is forgotten, and in the end nothing is left.
+        #[test]
+        fn bounds_hold_and_nobody_is_forgotten(
+            steps in proptest::collection::vec((0..4_u8, 0..3_usize, 0..3_u64, any::<prop::sample::Index>()), 1..200),
+            slots in 1..12_usize, cap in 1..4_usize,
+        ) {
+            let retry_slots = (slots / 2).max(1);
+            let mut lanes = Lanes::new(slots, retry_slots, cap);
+            let mut flying: Vec<Delivery> = Vec::new();
+            let mut pushed = 0;
+            let mut taken = 0;
+            for (n, (what, company, subscription, which)) in (0..).zip(steps) {
+                let company = ["a", "b", "c"][company];
+                // A subscription has one company.
+                let subscription = subscription + 10 * u64::from(company.as_bytes()[0]);
+                match what {
+                    0 | 1 => {
+                        lanes.push(delivery(company, subscription, n, u32::from(what)));
+                        pushed += 1;
+                    }
+                    2 if !flying.is_empty() => {
+                        let ended = flying.swap_remove(which.index(flying.len()));
+                        lanes.ended(&ended);
+                    }
+                    _ => {
+                        let kind = if which.index(2) == 0 { Kind::First } else { Kind::Retry };
+                        if flying.len() < slots && let Some(next) = lanes.pop(kind) {
+                            prop_assert_eq!(Kind::of(&next), kind);
+                            flying.push(next);
+                            taken += 1;
+                        }
+                    }
+                }
+                let of = |subscription| flying.iter().filter(|f| f.key.subscription == subscription).count();
+                prop_assert!(flying.iter().all(|f| of(f.key.subscription) <= cap));
+                prop_assert_eq!(lanes.in_flight(), flying.len());
+                prop_assert_eq!(lanes.waiting(), pushed - taken);
+            }
+            let mut rounds = 0;
+            while lanes.waiting() > 0 || !flying.is_empty() {
+                for ended in flying.drain(..) {
+                    lanes.ended(&ended);
+                }
+                flying.extend(pop_all(&mut lanes, Kind::First));
+                flying.extend(pop_all(&mut lanes, Kind::Retry));
+                rounds += 1;
+                prop_assert!(rounds <= 2 * pushed + 2, "somebody is forgotten");
+            }
+            prop_assert!(lanes.lanes.is_empty() && lanes.companies.is_empty());
+        }
+    }
+}
