@@ -1,0 +1,186 @@
+//! A test: one signed attempt, made now, of an event that is in no list.
+
+use std::sync::Arc;
+
+use axum::{body::Body, extract::State, response::Response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tidings_domain::{
+    api_key::Scope,
+    attempt::{Attempt, AttemptOutcome},
+    event::Event,
+    event_type::{EventType, EventTypePattern},
+    id::EventId,
+    json_object::JsonObject,
+    subscription::Subscription,
+};
+use utoipa::ToSchema;
+
+use crate::{
+    answer,
+    body::{Accepts, SMALL_BODY_BYTES_MAX},
+    call::{Call, PathIds},
+    fields::Form,
+    problem::Problem,
+    state::Api,
+    subscriptions::found,
+    values,
+};
+
+/// The type of a test where neither the request nor the subscription names one.
+const DEFAULT_TYPE: &str = "webhook.test";
+const SAMPLE_PAYLOAD: &str = r#"{"message":"This is a test event."}"#;
+const METADATA: &str = r#"{"test":true}"#;
+
+/// A test. The body may be missing.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TestSubscription)]
+pub(crate) struct TestFields<'a> {
+    /// The event's type. If not given: the first type that the subscription names exactly, or
+    /// `webhook.test`.
+    #[schema(rename = "eventType", value_type = Option<String>, example = "client.created")]
+    event_type: Option<EventType>,
+    /// Whether to send a sample as payload where `samplePayload` is not given; `{}` otherwise.
+    #[schema(rename = "useSamplePayload", value_type = Option<bool>, default = true)]
+    use_sample_payload: bool,
+    /// The payload to send.
+    #[schema(rename = "samplePayload", value_type = Option<Object>)]
+    sample_payload: Option<JsonObject<'a>>,
+}
+
+/// What came of a test.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = TestResult)]
+struct TestView<'a> {
+    /// Whether the receiver answered 2xx.
+    success: bool,
+    /// Its status; null where there was no answer.
+    #[schema(example = 200)]
+    status_code: Option<u16>,
+    /// From connecting to the verdict.
+    #[schema(example = 42)]
+    elapsed_ms: u32,
+    /// The body of its answer, at most 4000 characters; null where there was no answer.
+    response_body: Option<&'a str>,
+    /// Whether there was more of it.
+    response_body_truncated: bool,
+    /// Where it was sent.
+    #[schema(example = "https://example.com/hooks")]
+    target_url_used: &'a str,
+    /// Null, or why it failed.
+    #[schema(value_type = Option<String>,
+        pattern = "^(timeout|dns|connect|tls|blockedAddress|redirect|protocol|status)$")]
+    error: Option<&'static str>,
+}
+
+impl<'a> From<&'a Attempt> for TestView<'a> {
+    fn from(attempt: &'a Attempt) -> Self {
+        let error = match attempt.outcome {
+            AttemptOutcome::Succeeded => None,
+            AttemptOutcome::Failed(error) => Some(error.as_str()),
+        };
+        let response = &attempt.response;
+        Self {
+            success: error.is_none(),
+            status_code: response.status,
+            elapsed_ms: attempt.elapsed_ms,
+            response_body: response.status.map(|_| response.body.as_str()),
+            response_body_truncated: response.body_truncated,
+            target_url_used: &attempt.request.url,
+            error,
+        }
+    }
+}
+
+/// Send a test event
+///
+/// Makes one signed attempt, now, also while the subscription is disabled. The event is in no list,
+/// and its metadata is `{"test": true}`. A receiver that fails is a result, not an error: the answer
+/// is 200 with `success: false`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/webhooks/subscriptions/{id}/test",
+    operation_id = "testSubscription",
+    tag = "Subscriptions",
+    security(("apiKey" = ["webhooks:write"]), ("bearer" = ["webhooks:write"])),
+    params(("id" = String, Path, description = "`sub_…`")),
+    request_body = Option<TestFields<'_>>,
+    responses((status = 200, description = "What came of it", body = TestView<'_>))
+)]
+pub(crate) async fn test(
+    State(api): State<Arc<Api>>,
+    call: Call,
+    ids: PathIds,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (caller, body) = call
+        .receive(
+            &api,
+            body,
+            Scope::WebhooksWrite,
+            SMALL_BODY_BYTES_MAX,
+            Accepts::Json,
+        )
+        .await?;
+    let company = call.company(caller)?;
+    let id = ids.subscription()?;
+    let mut form = Form::read_or_empty(&body.bytes)?;
+    let fields = TestFields {
+        event_type: form.optional("eventType", values::event_type),
+        use_sample_payload: form
+            .optional("useSamplePayload", values::boolean)
+            .unwrap_or(true),
+        sample_payload: form.optional("samplePayload", values::object),
+    };
+    let fields = form.finish(Some(fields))?;
+    let subscription = found(&api, company.as_ref(), id).await?;
+    let endpoint = api.store.endpoint(id);
+    let endpoint = endpoint.ok_or_else(|| Problem::not_found("subscription"))?;
+    let event = test_event(&api, subscription, fields)?;
+    let attempt = api.outbound.send_test(endpoint, event).await;
+    Ok(answer::json(&TestView::from(&attempt)))
+}
+
+fn test_event(
+    api: &Api,
+    subscription: Subscription,
+    fields: TestFields<'_>,
+) -> Result<Arc<Event>, Problem> {
+    let payload = match fields.sample_payload {
+        Some(payload) => payload,
+        None if fields.use_sample_payload => constant(SAMPLE_PAYLOAD)?,
+        None => JsonObject::EMPTY,
+    };
+    let event_type = match fields.event_type {
+        Some(event_type) => event_type,
+        None => default_type(&subscription)?,
+    };
+    let now = api.clock.now();
+    let id = EventId::new(now, api.random.as_ref());
+    let metadata = constant(METADATA)?;
+    let event = Event::new(id, event_type, now, subscription.company, payload, metadata);
+    Ok(Arc::new(event))
+}
+
+fn default_type(subscription: &Subscription) -> Result<EventType, Problem> {
+    let mut patterns = subscription.event_types.patterns().iter();
+    let exact = patterns.find_map(|pattern| match pattern {
+        EventTypePattern::Exactly(exact) => Some(exact.clone()),
+        EventTypePattern::All | EventTypePattern::Below(_) => None,
+    });
+    match exact {
+        Some(exact) => Ok(exact),
+        // The constant is a type; a broken one would be seen by every test.
+        None => EventType::parse(DEFAULT_TYPE)
+            .map_err(|_| Problem::internal("the default type is none")),
+    }
+}
+
+/// An object of this file; a broken one would be seen by every test.
+fn constant(json: &'static str) -> Result<JsonObject<'static>, Problem> {
+    let raw: Option<&RawValue> = serde_json::from_str(json).ok();
+    raw.and_then(|raw| JsonObject::from_raw(raw).ok())
+        .ok_or_else(|| Problem::internal("a constant is no object"))
+}
