@@ -1,0 +1,69 @@
+//! The machine's clock and its source of randomness: the only place that asks either.
+//!
+//! Everything else takes `&dyn Clock` and `&dyn Random`, so that tests turn the time by hand and
+//! seed the chance. Deadlines of sockets are no business of this module: they are tokio's.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom as OsRandom};
+use tidings_domain::{clock::Clock, random::Random, time::UtcMillis};
+
+/// The machine's clock, in UTC.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SystemClock;
+
+/// The operating system's random bytes, through the cryptographic library.
+#[derive(Clone, Debug)]
+pub(crate) struct SystemRandom(OsRandom);
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> UtcMillis {
+        let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+            // A machine whose clock stands before 1970 has no time worth telling.
+            Err(_) => 0,
+        };
+        UtcMillis::from_millis(millis)
+    }
+}
+
+impl SystemRandom {
+    /// A handle to the operating system's generator.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the source of randomness"
+    )]
+    pub(crate) fn new() -> Self {
+        Self(OsRandom::new())
+    }
+}
+
+impl Random for SystemRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0
+            .fill(bytes)
+            .expect("the operating system gives random bytes once it has booted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_in_this_age() {
+        let year_2020 = UtcMillis::parse("2020-01-01T00:00:00Z").unwrap();
+        let year_2200 = UtcMillis::parse("2200-01-01T00:00:00Z").unwrap();
+        assert!((year_2020..year_2200).contains(&SystemClock.now()));
+    }
+
+    #[test]
+    fn random_bytes_differ() {
+        let random = SystemRandom::new();
+        let (mut first, mut second) = ([0; 32], [0; 32]);
+        random.fill(&mut first);
+        random.fill(&mut second);
+        assert_ne!(first, second);
+    }
+}

@@ -1,0 +1,106 @@
+//! `tidings serve`: runs a node until a signal ends it.
+
+use std::{io::IsTerminal as _, process::ExitCode, sync::Arc};
+
+use anyhow::bail;
+
+use crate::{
+    clock::{SystemClock, SystemRandom},
+    config::{self, ServeConfig},
+    lifecycle::{self, StopSignals},
+    node::{Node, Surroundings},
+    terminal::{Paint, colours_on},
+};
+
+pub(super) const ABOUT: &str = "\
+Run the server.
+
+It listens on 127.0.0.1:8080 and stores everything in the file tidings.db, made on first start \
+together with tidings.db.key, the key that encrypts signing secrets: back both up. Every setting can \
+be given as a flag, as an environment variable, or in tidings.toml, in this order of precedence.
+
+SIGTERM or Ctrl-C stops it: no new attempts, those in flight finish, exit within 15 s. A second one \
+ends it at once; nothing is lost even so, an attempt that was cut off is made again.";
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  tidings serve
+  tidings serve --environment development            try it with http and localhost
+  tidings serve --listen 0.0.0.0:8080 --database sqlite:/var/lib/tidings/tidings.db
+  TIDINGS_BOOTSTRAP_KEY=tdg_… tidings serve          with a platform admin key from the start
+  tidings serve --config /etc/tidings.toml
+
+A file tidings.toml:
+  listen = \"0.0.0.0:8080\"
+  database = \"sqlite:/var/lib/tidings/tidings.db\"
+  event-retention = \"90d\"
+  block-address = [\"203.0.113.0/24\"]
+
+Then: tidings keys create --name me; /docs describes the API, /readyz and /metrics watch it.";
+
+pub(super) async fn run(config: ServeConfig) -> anyhow::Result<ExitCode> {
+    config.log.start();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in config::unknown_variables(names) {
+        tracing::warn!(name, "there is no such setting; see tidings serve --help");
+    }
+    lifecycle::raise_open_files_limit();
+    let mut signals = StopSignals::listen()?;
+    let surroundings = Surroundings {
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom::new()),
+    };
+    let mut node = tokio::select! {
+        node = Node::start(&config, surroundings) => node?,
+        // Nothing was begun that would have to be finished.
+        _ = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    greet(&node, &config);
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        () = node.broken() => {
+            // What is left of it is in no state to be stopped gently; a supervisor starts anew.
+            bail!("the dispatcher has ended by itself; its error is in the log above");
+        }
+    };
+    tracing::info!(
+        signal = signal.name(),
+        "stopping: finishing what is in flight"
+    );
+    signals.end_at_next();
+    node.stop().await?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells where the server is: as a line of the log, and to a person at a terminal what to do next.
+fn greet(node: &Node, config: &ServeConfig) {
+    let address = node.address();
+    let environment = config.target.environment.as_str();
+    let database = config.database.database.sqlite_path().unwrap_or_default();
+    tracing::info!(
+        listen = %address,
+        metrics_listen = node.metrics_address().map(|address| address.to_string()),
+        database = %database.display(),
+        environment,
+        version = env!("CARGO_PKG_VERSION"),
+        "ready"
+    );
+    let terminal = std::io::stderr();
+    if !terminal.is_terminal() {
+        return;
+    }
+    let paint = Paint::new(colours_on(&terminal));
+    let rows = [
+        ("API", format!("http://{address}")),
+        ("Docs", format!("http://{address}/docs")),
+        ("Database", database.display().to_string()),
+        ("Environment", environment.to_owned()),
+        ("First key", "tidings keys create --name me".to_owned()),
+    ];
+    eprintln!("\n  {}", paint.bold("Tidings is ready"));
+    for (label, text) in rows {
+        eprintln!("  {:<12} {text}", paint.dim(label));
+    }
+    eprintln!("  {:<12} Ctrl-C\n", paint.dim("Stop"));
+}

@@ -1,0 +1,147 @@
+//! Accepts connections and serves a router on them: HTTP/1.1 with keep-alive, bounded in number
+//! and in the time that a request's head may take.
+//!
+//! It knows nothing of what is served. Two tokens end it: the soft one stops accepting and lets
+//! requests in flight finish, the hard one cuts them off.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use axum::Router;
+use hyper::{Request, body::Incoming, server::conn::http1, service::Service as _};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Connections at a time; further ones wait in the system's queue.
+const CONNECTIONS_MAX: usize = 8192;
+/// How long a request's head may take, and a connection stay idle.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// The largest head of a request, in bytes. A cursor may take most of it.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// The pause after an accept that failed for want of file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound socket that does not accept yet.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// When to end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StopTokens {
+    /// Begin nothing new, finish what was begun.
+    pub(crate) soft: CancellationToken,
+    /// Finish nothing any more.
+    pub(crate) hard: CancellationToken,
+}
+
+impl Listener {
+    /// Takes the address. `flag` is the setting that names it.
+    pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<Self> {
+        let socket = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; give another address or port with {flag}")
+        })?;
+        let address = socket
+            .local_addr()
+            .context("the socket does not tell its address")?;
+        Ok(Self { socket, address })
+    }
+
+    /// The address, with the port that was really taken.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves `router` until the soft token; returns when the last connection has ended.
+    pub(crate) async fn serve(self, router: Router, stop: StopTokens) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections = TaskTracker::new();
+        loop {
+            // The semaphore is never closed, so acquiring cannot fail; the pattern says so.
+            let accepted = tokio::select! {
+                () = stop.soft.cancelled() => break,
+                accepted = async {
+                    let permit = Arc::clone(&permits).acquire_owned().await;
+                    (permit, self.socket.accept().await)
+                } => accepted,
+            };
+            match accepted {
+                (Ok(permit), Ok((stream, _))) => {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    connections.spawn(async move {
+                        serve_connection(stream, router, stop).await;
+                        drop(permit);
+                    });
+                }
+                (_, Err(error)) if is_of_the_connection(&error) => {}
+                (_, Err(error)) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                (Err(_), Ok(_)) => break,
+            }
+        }
+        drop(self.socket);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, stop: StopTokens) {
+    // Answers are small and complete; waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    let begun = Arc::new(AtomicBool::new(false));
+    let service = {
+        let (begun, router) = (Arc::clone(&begun), TowerToHyperService::new(router));
+        hyper::service::service_fn(move |request: Request<Incoming>| {
+            begun.store(true, Ordering::Relaxed);
+            let answer = router.call(request);
+            async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        })
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_header_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // How a connection ends is its client's affair; what mattered was logged with its request.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.soft.cancelled() => {}
+    }
+    // hyper would wait for the first request of a connection that has sent none yet.
+    if begun.load(Ordering::Relaxed) {
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            _ = connection => {}
+            () = stop.hard.cancelled() => {}
+        }
+    }
+}
+
+/// Whether accepting failed for a reason that concerns the one connection alone.
+fn is_of_the_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}

@@ -1,0 +1,292 @@
+//! A node: store, dispatcher, API and housekeeping, put together and taken apart in order.
+//!
+//! `serve` and the demo both run one of these, and neither knows its parts. This is the only place
+//! that names a database.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use tidings_api::{ApiMetrics, ApiOptions, Limits, RateLimits};
+use tidings_delivery::{
+    Courier, CourierOptions, DeliveryMetrics, Dispatcher, DispatcherOptions, PoolLimits,
+    SystemResolver, trust_roots,
+};
+use tidings_domain::{clock::Clock, cursor::CursorKey, random::Random};
+use tidings_store::{EncryptionKey, Handover, HandoverLimits, Store, StoreMetrics};
+use tidings_store_sqlite::{SqliteOptions, SqliteStore};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    config::{DatabaseConfig, HttpConfig, ServeConfig, TargetConfig},
+    encryption_key,
+    health::NodeHealth,
+    listener::{Listener, StopTokens},
+    metrics,
+    outbound::CourierOutbound,
+    upkeep,
+};
+
+/// How long requests and attempts in flight may take to finish when the node stops.
+const DRAIN_MAX: Duration = Duration::from_secs(12);
+/// How long the rest may take after they were cut off.
+const CUT_OFF_MAX: Duration = Duration::from_secs(1);
+/// How long the store may take to write out what it holds and close.
+const CLOSE_MAX: Duration = Duration::from_millis(1500);
+/// Commands that may wait for the store's writer; beyond that the API answers 503.
+const WRITER_QUEUE_MAX: usize = 4096;
+/// Threads that read from the store.
+const READERS: usize = 4;
+
+/// The clock and the chance that a node lives by.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    /// Tells the time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Gives random bytes.
+    pub(crate) random: Arc<dyn Random>,
+}
+
+/// A running node.
+pub(crate) struct Node {
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    store: Arc<dyn Store>,
+    stop: StopTokens,
+    tasks: TaskTracker,
+    dispatcher: JoinHandle<()>,
+}
+
+/// A store that is open, and what belongs to its installation.
+struct Opened {
+    store: Arc<dyn Store>,
+    cursor_key: CursorKey,
+}
+
+impl Node {
+    /// Opens the store and starts everything. When this returns the API answers.
+    pub(crate) async fn start(
+        config: &ServeConfig,
+        surroundings: Surroundings,
+    ) -> anyhow::Result<Self> {
+        let bootstrap_key = config.http.bootstrap_key()?;
+        let courier = Arc::new(courier(config)?);
+        let listener = Listener::bind(config.http.listen, "--listen").await?;
+        let metrics_listener = match config.http.metrics_listen {
+            Some(address) => Some(Listener::bind(address, "--metrics-listen").await?),
+            None => None,
+        };
+        let mut registry = Registry::default();
+        let store_metrics = StoreMetrics::default();
+        store_metrics.register(&mut registry);
+        let Opened { store, cursor_key } =
+            open(&config.database, &surroundings, store_metrics).await?;
+        metrics::register(
+            &mut registry,
+            Arc::clone(&store),
+            Arc::clone(&surroundings.clock),
+        );
+        let api_metrics = ApiMetrics::default();
+        api_metrics.register(&mut registry);
+        let dispatcher = dispatcher(config, &surroundings, &store, &courier, &mut registry);
+
+        let (stop, tasks) = (StopTokens::default(), TaskTracker::new());
+        let registry = Arc::new(registry);
+        let api = tidings_api::router(ApiOptions {
+            store: Arc::clone(&store),
+            outbound: Arc::new(CourierOutbound::new(courier, surroundings.clone())),
+            health: Arc::new(NodeHealth::new(
+                dispatcher.health(),
+                Arc::clone(&surroundings.clock),
+            )),
+            clock: Arc::clone(&surroundings.clock),
+            random: Arc::clone(&surroundings.random),
+            cursor_key,
+            environment: config.target.environment,
+            bootstrap_key,
+            limits: limits(&config.http),
+            rate_limits: rate_limits(&config.http),
+            metrics: api_metrics,
+            registry: metrics_listener.is_none().then(|| Arc::clone(&registry)),
+            shutdown: stop.soft.clone(),
+        });
+        let node = Self {
+            address: listener.address(),
+            metrics_address: metrics_listener.as_ref().map(Listener::address),
+            store: Arc::clone(&store),
+            dispatcher: tokio::spawn(dispatcher.run(stop.soft.clone(), stop.hard.clone())),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        };
+        tasks.spawn(listener.serve(api, stop.clone()));
+        if let Some(listener) = metrics_listener {
+            tasks.spawn(listener.serve(tidings_api::metrics_router(registry), stop.clone()));
+        }
+        let retention = config.retention.retention();
+        tasks.spawn(upkeep::run(store, surroundings.clock, retention, stop.soft));
+        tasks.close();
+        Ok(node)
+    }
+
+    /// Where the API listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the metrics are, if they have an address of their own.
+    pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// Waits until the node breaks: its dispatcher ends although nobody stopped it. It must not
+    /// be asked again after that.
+    pub(crate) async fn broken(&mut self) {
+        if let Err(error) = (&mut self.dispatcher).await {
+            tracing::error!(%error, "the dispatcher broke");
+        }
+    }
+
+    /// Stops: begins nothing new, finishes what is in flight, cuts off what takes too long, and
+    /// closes the store. Takes at most [`DRAIN_MAX`], [`CUT_OFF_MAX`] and [`CLOSE_MAX`] together.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        let Self {
+            store,
+            stop,
+            tasks,
+            dispatcher,
+            ..
+        } = self;
+        stop.soft.cancel();
+        let drained = async {
+            tasks.wait().await;
+            dispatcher.await.context("the dispatcher broke")
+        };
+        tokio::pin!(drained);
+        let mut ended = tokio::time::timeout(DRAIN_MAX, &mut drained).await;
+        if ended.is_err() {
+            tracing::warn!("cutting off what is still in flight; it will be made again");
+            stop.hard.cancel();
+            ended = tokio::time::timeout(CUT_OFF_MAX, drained).await;
+        }
+        // Everything that was promised is durable already; closing only saves the next start work.
+        match tokio::time::timeout(CLOSE_MAX, store.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the store did not close well"),
+            Err(_) => tracing::warn!("the store did not close in time"),
+        }
+        ended.unwrap_or(Ok(()))
+    }
+}
+
+/// The database's file for short work of a command, beside a server that may be running. Such work
+/// needs no key; but a database that it makes is given one, as the server would.
+pub(crate) fn database_of_command(
+    config: &DatabaseConfig,
+    random: &dyn Random,
+) -> anyhow::Result<PathBuf> {
+    let path = config.database.sqlite_path()?;
+    if !encryption_key::is_database_at(&path) {
+        encryption_key(config, random)?;
+    }
+    Ok(path)
+}
+
+/// Opens the database for this server alone.
+async fn open(
+    config: &DatabaseConfig,
+    surroundings: &Surroundings,
+    metrics: StoreMetrics,
+) -> anyhow::Result<Opened> {
+    let path = config.database.sqlite_path()?;
+    let encryption_key = encryption_key(config, surroundings.random.as_ref())?;
+    let cursor_key = CursorKey::new(&encryption_key.derive("cursors"));
+    let options = SqliteOptions {
+        path,
+        encryption_key,
+        random: Arc::clone(&surroundings.random),
+        now: surroundings.clock.now(),
+        metrics,
+        writer_queue_max: WRITER_QUEUE_MAX,
+        readers: READERS,
+    };
+    // A migration may take a while.
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
+    let store = opened.context("opening the database broke off")??;
+    Ok(Opened {
+        store: Arc::new(store),
+        cursor_key,
+    })
+}
+
+/// The installation's key; says so where it was just made.
+fn encryption_key(config: &DatabaseConfig, random: &dyn Random) -> anyhow::Result<EncryptionKey> {
+    let path = config.database.sqlite_path()?;
+    let resolved = encryption_key::resolve(config.encryption_key.as_ref(), &path, random)?;
+    if let Some(file) = resolved.made {
+        tracing::warn!(
+            file = %file.display(),
+            "made the encryption key: back it up together with the database; without it the \
+             signing secrets in the database cannot be read"
+        );
+    }
+    Ok(resolved.key)
+}
+
+fn courier(config: &ServeConfig) -> anyhow::Result<Courier> {
+    let TargetConfig {
+        extra_root_ca,
+        dns_server,
+        ..
+    } = &config.target;
+    let roots = trust_roots(extra_root_ca.as_deref()).context("--extra-root-ca is not usable")?;
+    let resolver = SystemResolver::new(dns_server.map(|server| server.0))
+        .context("cannot set up the resolver of names; try --dns-server")?;
+    Ok(Courier::new(CourierOptions {
+        rules: config.target.rules(),
+        resolver: Arc::new(resolver),
+        roots,
+        attempt_timeout: config.delivery.attempt_timeout.as_duration(),
+        pool: PoolLimits::default(),
+    }))
+}
+
+fn dispatcher(
+    config: &ServeConfig,
+    surroundings: &Surroundings,
+    store: &Arc<dyn Store>,
+    courier: &Arc<Courier>,
+    registry: &mut Registry,
+) -> Dispatcher {
+    let metrics = DeliveryMetrics::default();
+    metrics.register(registry);
+    let delivery = &config.delivery;
+    Dispatcher::new(DispatcherOptions {
+        store: Arc::clone(store),
+        transport: Arc::<Courier>::clone(courier),
+        handover: Handover::new(HandoverLimits::default()),
+        clock: Arc::clone(&surroundings.clock),
+        random: Arc::clone(&surroundings.random),
+        schedule: delivery.retry_schedule.0.clone(),
+        concurrency: delivery.concurrency.get(),
+        concurrency_per_subscription: delivery.concurrency_per_subscription.get(),
+        lease_ms: delivery.node_lease.as_ms(),
+        metrics,
+    })
+}
+
+fn limits(config: &HttpConfig) -> Limits {
+    Limits {
+        event_bytes_max: config.max_event_bytes.0,
+        ..Limits::default()
+    }
+}
+
+fn rate_limits(config: &HttpConfig) -> RateLimits {
+    let limits = config.rate_limit.unwrap_or_default();
+    RateLimits {
+        read: limits.read,
+        write: limits.write,
+        publish: limits.publish,
+    }
+}
