@@ -1,0 +1,162 @@
+//! The table: medians over the runs of each scenario, in Markdown.
+
+use super::{run_once::Figures, scenario::Scenario};
+
+/// The table's head.
+const HEAD: &str = "\
+| scenario | accepted/s | delivered/s | publish p50 / p99 | publish to arrival p50 / p99 | server CPU per delivery | bytes per event | events per fsync | memory |
+|---|---|---|---|---|---|---|---|---|";
+
+/// One scenario's line.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    scenario: Scenario,
+    median: Figures,
+    /// The least and the most CPU time per delivery, which shows how far runs lie apart.
+    cpu_us_spread: (f64, f64),
+}
+
+impl Row {
+    /// The medians of one scenario's runs, of which there is at least one.
+    pub(super) fn of(scenario: Scenario, runs: &[Figures]) -> Self {
+        let of = |figure: fn(&Figures) -> f64| median(runs.iter().map(figure).collect());
+        let cpu = runs.iter().map(|run| run.cpu_us_per_delivery);
+        Self {
+            scenario,
+            median: Figures {
+                accepted_per_second: of(|run| run.accepted_per_second),
+                delivered_per_second: of(|run| run.delivered_per_second),
+                publish_p50_ms: of(|run| run.publish_p50_ms),
+                publish_p99_ms: of(|run| run.publish_p99_ms),
+                arrival_p50_ms: of(|run| run.arrival_p50_ms),
+                arrival_p99_ms: of(|run| run.arrival_p99_ms),
+                cpu_us_per_delivery: of(|run| run.cpu_us_per_delivery),
+                bytes_per_event: of(|run| run.bytes_per_event),
+                events_per_fsync: of(|run| run.events_per_fsync),
+                memory_peak_mib: of(|run| run.memory_peak_mib),
+                refused: of(|run| run.refused),
+            },
+            cpu_us_spread: (
+                cpu.clone().fold(f64::INFINITY, f64::min),
+                cpu.fold(0.0, f64::max),
+            ),
+        }
+    }
+
+    fn line(&self) -> String {
+        let figures = &self.median;
+        let (least, most) = self.cpu_us_spread;
+        format!(
+            "| {} | {:.0} | {:.0} | {:.1} / {:.1} ms | {:.1} / {:.1} ms | {:.0} µs ({least:.0} to {most:.0}) | {:.0} | {:.1} | {:.0} MiB |",
+            self.scenario.describe(),
+            figures.accepted_per_second,
+            figures.delivered_per_second,
+            figures.publish_p50_ms,
+            figures.publish_p99_ms,
+            figures.arrival_p50_ms,
+            figures.arrival_p99_ms,
+            figures.cpu_us_per_delivery,
+            figures.bytes_per_event,
+            figures.events_per_fsync,
+            figures.memory_peak_mib,
+        )
+    }
+}
+
+/// The machine, how it was measured, and a line for each scenario.
+pub(super) fn table(
+    machine: &str,
+    ceiling_per_second: f64,
+    (runs, seconds): (usize, u64),
+    rows: &[Row],
+) -> String {
+    let method = format!(
+        "{machine}. Payloads of 1 KiB; medians of {runs} runs of {seconds} s each. Load generator and sink without a server: {ceiling_per_second:.0} requests/s.\n"
+    );
+    let mut lines = vec![method, HEAD.to_owned()];
+    lines.extend(rows.iter().map(Row::line));
+    for row in rows.iter().filter(|row| row.median.refused > 0.0) {
+        let name = row.scenario.describe();
+        let refused = row.median.refused;
+        lines.push(format!(
+            "\n{name}: {refused:.0} publications were not accepted."
+        ));
+    }
+    lines.join("\n")
+}
+
+/// One run in one line, for the screen.
+pub(super) fn tell(figures: &Figures) -> String {
+    format!(
+        "{:.0} accepted/s, {:.0} delivered/s, {:.1} µs CPU per delivery, {:.1} events per fsync, {:.0} refused",
+        figures.accepted_per_second,
+        figures.delivered_per_second,
+        figures.cpu_us_per_delivery,
+        figures.events_per_fsync,
+        figures.refused,
+    )
+}
+
+/// The middle value, or the mean of the two in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) {
+        f64::midpoint(values[middle - 1], values[middle])
+    } else {
+        values[middle]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIGURES: Figures = Figures {
+        accepted_per_second: 5000.4,
+        delivered_per_second: 4999.6,
+        publish_p50_ms: 1.25,
+        publish_p99_ms: 9.0,
+        arrival_p50_ms: 3.0,
+        arrival_p99_ms: 20.0,
+        cpu_us_per_delivery: 60.0,
+        bytes_per_event: 1700.0,
+        events_per_fsync: 24.0,
+        memory_peak_mib: 40.0,
+        refused: 0.0,
+    };
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(vec![4.0, 1.0]) - 2.5).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_table_has_a_line_for_each_scenario() {
+        let slower = Figures {
+            cpu_us_per_delivery: 70.0,
+            ..FIGURES
+        };
+        let rows = [Row::of(Scenario::One, &[FIGURES, slower, FIGURES])];
+        let table = table("A machine", 30_000.0, (3, 20), &rows);
+        let last = table.lines().last().unwrap();
+        assert_eq!(
+            last,
+            "| 1 subscription, 64 publishers | 5000 | 5000 | 1.2 / 9.0 ms | 3.0 / 20.0 ms \
+             | 60 µs (60 to 70) | 1700 | 24.0 | 40 MiB |"
+        );
+    }
+
+    #[test]
+    fn refusals_are_told() {
+        let overloaded = Figures {
+            refused: 12.0,
+            ..FIGURES
+        };
+        let rows = [Row::of(Scenario::One, &[overloaded])];
+        assert!(
+            table("A machine", 1.0, (1, 5), &rows).ends_with("12 publications were not accepted.")
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! `cargo xtask`: what a person does often in this project, one command each.
+//!
+//! Every command is a module of its name. They run programs and print a line before each
+//! ([`step`]), so that what a command does can be read off the screen and done by hand. Nothing
+//! here knows the server's code: it is built, started and spoken to as anybody would.
+
+mod bench;
+mod http;
+mod lint;
+mod machine_clock;
+mod openapi;
+mod receivers;
+mod server_process;
+mod step;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 100, after_help = EXAMPLES)]
+enum Xtask {
+    /// Run every test: Rust, documentation, and the receivers that the documentation shows
+    #[command(long_about = test::ABOUT)]
+    Test,
+    /// Check what a program can check: format, clippy, documentation, licences, house rules
+    #[command(long_about = lint::ABOUT)]
+    Lint,
+    /// Measure the real program and print a table for docs/benchmarks.md
+    #[command(long_about = bench::ABOUT, after_help = bench::EXAMPLES)]
+    Bench(bench::BenchArgs),
+    /// Write crates/api/openapi.json anew from the code
+    #[command(long_about = openapi::ABOUT)]
+    Openapi,
+}
+
+const EXAMPLES: &str = "\
+A change is ready when both of these pass, as .ci/run has it:
+  cargo xtask lint
+  cargo xtask test
+
+Every command explains itself: cargo xtask COMMAND --help";
+
+fn main() -> ExitCode {
+    let done = match Xtask::parse() {
+        Xtask::Test => test::run(),
+        Xtask::Lint => lint::run(),
+        Xtask::Bench(args) => bench::run(&args),
+        Xtask::Openapi => openapi::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With the causes, but without a backtrace: what failed is another program.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

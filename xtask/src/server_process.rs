@@ -1,0 +1,181 @@
+//! The real program as a process: a fresh database, a key, `tidings serve`, and its end.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::{
+    http::{self, Answer, free_address},
+    machine_clock::wait_until,
+    step::{command_line, output_of},
+};
+
+/// How long the program may take until it is ready.
+const START_AT_MOST: Duration = Duration::from_secs(30);
+/// How long it may take to stop: 15 s are promised.
+const STOP_AT_MOST: Duration = Duration::from_secs(15);
+
+/// A server that runs until it is stopped or dropped.
+#[derive(Debug)]
+pub(crate) struct ServerProcess {
+    child: Child,
+    address: SocketAddr,
+    database: PathBuf,
+    key: String,
+}
+
+impl ServerProcess {
+    /// Starts `tidings serve` for development, with everything else at its default, on a fresh
+    /// database in `directory`, which is emptied first. The log goes to `server.log` there.
+    pub(crate) fn start(program: &Path, directory: &Path) -> anyhow::Result<Self> {
+        ensure!(
+            program.exists(),
+            "{} is not built; run: cargo build",
+            program.display()
+        );
+        if directory.exists() {
+            fs::remove_dir_all(directory)?;
+        }
+        fs::create_dir_all(directory)?;
+        let database = directory.join("tidings.db");
+        let url = format!("sqlite:{}", database.display());
+        let mut keys = tidings(program, directory);
+        keys.args(["keys", "create", "--name", "xtask", "--database", &url]);
+        let key = output_of(&mut keys)?;
+        let address = free_address()?;
+        let mut serve = tidings(program, directory);
+        serve
+            .args(["serve", "--environment", "development", "--database", &url])
+            .args(["--listen", &address.to_string()])
+            .stdout(File::create(directory.join("server.out"))?)
+            .stderr(File::create(directory.join("server.log"))?);
+        let line = command_line(&serve);
+        let child = serve
+            .spawn()
+            .with_context(|| format!("cannot start {line}"))?;
+        let mut server = Self {
+            child,
+            address,
+            database,
+            key,
+        };
+        server.await_readiness().with_context(|| {
+            let log = directory.join("server.log");
+            format!("{line} does not serve; its log is {}", log.display())
+        })?;
+        Ok(server)
+    }
+
+    fn await_readiness(&mut self) -> anyhow::Result<()> {
+        let address = self.address;
+        let child = &mut self.child;
+        let ready = wait_until(START_AT_MOST, || {
+            if let Some(status) = child.try_wait()? {
+                bail!("it ended ({status})");
+            }
+            // Until it listens, connecting fails; that is what is being waited for.
+            let answer = http::request(address, "GET", "/readyz", &[], "");
+            Ok(answer.ok().filter(|answer| answer.status == 200))
+        })?;
+        ready.map(|_| ()).context("it is not ready in time")
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A platform key that may do everything.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a request with the key.
+    pub(crate) fn request(&self, method: &str, path: &str, body: &str) -> anyhow::Result<Answer> {
+        let key = [("X-Api-Key", self.key.as_str())];
+        http::request(self.address, method, path, &key, body)
+    }
+
+    /// Sends a request with the key, expects this status, and returns the JSON of the answer.
+    pub(crate) fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Value,
+        expected: u16,
+    ) -> anyhow::Result<Value> {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let answer = self.request(method, path, &body)?;
+        if answer.status != expected {
+            bail!(
+                "{method} {path} answered {}: {}",
+                answer.status,
+                answer.body
+            );
+        }
+        serde_json::from_str(&answer.body).with_context(|| format!("the body of {method} {path}"))
+    }
+
+    /// Makes a subscription and returns it, with its secret.
+    pub(crate) fn subscribe(
+        &self,
+        company: &str,
+        url: &str,
+        event_types: &[&str],
+        secret: Option<&str>,
+    ) -> anyhow::Result<Value> {
+        let mut wish = json!({"companyId": company, "url": url, "eventTypes": event_types});
+        if let Some(secret) = secret {
+            wish["secret"] = secret.into();
+        }
+        self.call("POST", "/api/v1/webhooks/subscriptions", &wish, 201)
+    }
+
+    /// Stops it politely, expects that it ends well and in time, and returns where its database
+    /// is.
+    pub(crate) fn stop(mut self) -> anyhow::Result<PathBuf> {
+        output_of(Command::new("kill").args(["-TERM", &self.id().to_string()]))?;
+        let status = wait_until(STOP_AT_MOST, || Ok(self.child.try_wait()?))?;
+        match status {
+            Some(status) if status.success() => Ok(self.database.clone()),
+            Some(status) => bail!("the server did not end well: {status}"),
+            None => bail!("the server did not end within {} s", STOP_AT_MOST.as_secs()),
+        }
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        // Where it has ended already, there is nothing to kill or to wait for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, in a directory without a configuration file and without settings from outside.
+fn tidings(program: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(directory);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TIDINGS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
