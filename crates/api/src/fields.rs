@@ -116,7 +116,9 @@ impl<'a> Form<'a> {
         read: impl FnOnce(&'a RawValue) -> Result<T, Fault>,
     ) -> Option<T> {
         let Some(value) = self.take(name) else {
-            self.refuse(name, "is required");
+            if self.is_object {
+                self.refuse(name, "is required");
+            }
             return None;
         };
         self.read_value(name, value, read)
