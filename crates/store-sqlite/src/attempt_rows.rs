@@ -19,16 +19,11 @@ pub(crate) const COLUMNS: &str = "seq, event_id, event_type, error, id, number, 
      elapsed_ms, status, next_attempt_ms, url, user_agent, signatures, response_headers, \
      body_truncated, response_body";
 
-// As in `batch`: a failure rolls the whole transaction back, so no statement journal is needed.
 static INSERT: LazyLock<Bulk> = LazyLock::new(|| {
     let columns = "seq, id, subscription, position, event_id, round, event_type, number, \
          attempted_ms, elapsed_ms, error, status, next_attempt_ms, ended, url, user_agent, \
          signatures, response_headers, body_truncated, response_body";
-    Bulk::new(
-        &format!("INSERT OR ROLLBACK INTO attempts ({columns}) VALUES"),
-        20,
-        "",
-    )
+    Bulk::new(&format!("INSERT INTO attempts ({columns}) VALUES"), 20, "")
 });
 
 /// A settlement with its attempt in stored form, made before it reaches the writer.

@@ -96,17 +96,13 @@ pub(crate) struct QueueRow {
     pub(crate) epoch: u32,
 }
 
-// Where one of these fails, the whole transaction is rolled back. Saying so to SQLite spares it the
-// journal with which it would undo the one statement: a tenth of the writer's time.
 static INSERT_EVENTS: LazyLock<Bulk> = LazyLock::new(|| {
     let columns = "position, id, company_id, type, created_ms, stored_ms, payload, metadata";
-    Bulk::new(
-        &format!("INSERT OR ROLLBACK INTO events ({columns}) VALUES"),
-        8,
-        "",
-    )
+    Bulk::new(&format!("INSERT INTO events ({columns}) VALUES"), 8, "")
 });
 
+// Where it fails, the whole transaction is rolled back. Saying so to SQLite spares it the journal
+// with which it would undo this one statement. (Tables with an INTEGER PRIMARY KEY keep theirs.)
 static INSERT_QUEUE: LazyLock<Bulk> = LazyLock::new(|| {
     let columns = "position, subscription, round, due_ms, holder, epoch, attempts, first_attempt_ms, owed_since_ms";
     Bulk::new(

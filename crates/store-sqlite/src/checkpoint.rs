@@ -20,10 +20,11 @@ use rusqlite::Connection;
 
 use crate::database::{self, Database};
 
-/// From so many pages on (16 MiB), the log is moved.
-const LOG_PAGES_SOFT: i32 = 2048;
-/// From so many pages on (64 MiB), the writer helps.
-const LOG_PAGES_HARD: i32 = 8192;
+/// From so many pages on (64 MiB), the log is moved. The same few pages at the end of each table
+/// and index are in it once per commit and are moved once, so a longer log is less work.
+const LOG_PAGES_SOFT: i32 = 8192;
+/// From so many pages on (128 MiB), the writer helps.
+const LOG_PAGES_HARD: i32 = 16_384;
 
 /// The writer's hold on the checkpoint thread.
 pub(crate) struct Checkpointer {

@@ -28,7 +28,7 @@ const STATEMENTS_MAX: usize = 128;
 const WRITER_CACHE_KIB: i32 = 32 * 1024;
 const READER_CACHE_KIB: i32 = 8 * 1024;
 /// The log file is cut to this size when it is started afresh, in bytes.
-const LOG_BYTES_KEPT: i64 = 64 << 20;
+const LOG_BYTES_KEPT: i64 = 128 << 20;
 
 /// The writer's connection: its statements are counted, and it knows how long the log is.
 pub(crate) struct Database {
