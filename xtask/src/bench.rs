@@ -92,8 +92,8 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         seconds,
     };
     let machine = machine::describe(&directory)?;
-    announce("how much the load generator and the sink can do without a server");
-    let ceiling = bench.measure_ceiling()?;
+    announce("a yardstick: the load generator and the sink without a server");
+    let ends = bench.measure_ends()?;
     let mut rows = Vec::new();
     for scenario in scenarios {
         let mut figures = Vec::with_capacity(runs);
@@ -105,10 +105,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         }
         rows.push(Row::of(scenario, &figures));
     }
-    println!(
-        "{}",
-        report::table(&machine, ceiling, (runs, seconds), &rows)
-    );
+    println!("{}", report::table(&machine, ends, (runs, seconds), &rows));
     eprintln!("measured in {}", stopwatch.told());
     Ok(())
 }

@@ -25,11 +25,6 @@ pub(super) struct Usage {
 
 /// What `server` has used up and done so far.
 pub(super) fn usage(server: &ServerProcess) -> anyhow::Result<Usage> {
-    let directory = format!("/proc/{}", server.id());
-    let read = |name: &str| {
-        let path = format!("{directory}/{name}");
-        fs::read_to_string(&path).with_context(|| format!("cannot read {path} (Linux is needed)"))
-    };
     let metrics = server.request("GET", "/metrics", "")?;
     ensure!(
         metrics.status == 200,
@@ -40,10 +35,10 @@ pub(super) fn usage(server: &ServerProcess) -> anyhow::Result<Usage> {
         counter(&metrics.body, name).with_context(|| format!("/metrics has no {name}"))
     };
     Ok(Usage {
-        cpu_us: cpu_us(&read("stat")?).context("the form of /proc/PID/stat")?,
+        cpu_us: cpu_us(server.id())?,
         commits: metric("tidings_store_commits_total")?,
         events: metric("tidings_store_events_appended_total")?,
-        memory_peak_kib: memory_peak_kib(&read("status")?).context("no VmHWM")?,
+        memory_peak_kib: memory_peak_kib(&read(server.id(), "status")?).context("no VmHWM")?,
     })
 }
 
@@ -56,8 +51,18 @@ pub(super) fn database_bytes(database: &Path) -> anyhow::Result<u64> {
     Ok(bytes + fs::metadata(log).map_or(0, |file| file.len()))
 }
 
+/// CPU time that all threads of a process have used so far, in microseconds, to 10 ms.
+pub(super) fn cpu_us(process: u32) -> anyhow::Result<u64> {
+    cpu_us_of(&read(process, "stat")?).context("the form of /proc/PID/stat")
+}
+
+fn read(process: u32, name: &str) -> anyhow::Result<String> {
+    let path = format!("/proc/{process}/{name}");
+    fs::read_to_string(&path).with_context(|| format!("cannot read {path} (Linux is needed)"))
+}
+
 /// User and system time of a line of `/proc/PID/stat` (proc(5): fields 14 and 15).
-fn cpu_us(stat: &str) -> Option<u64> {
+fn cpu_us_of(stat: &str) -> Option<u64> {
     // The second field, the name in parentheses, may contain anything; the rest has no spaces.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
@@ -86,8 +91,8 @@ mod tests {
     #[test]
     fn cpu_time_is_user_and_system() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 100 1 1";
-        assert_eq!(cpu_us(stat), Some(3_000_000));
-        assert_eq!(cpu_us("nonsense"), None);
+        assert_eq!(cpu_us_of(stat), Some(3_000_000));
+        assert_eq!(cpu_us_of("nonsense"), None);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The table: medians over the runs of each scenario, in Markdown.
 
-use super::{run_once::Figures, scenario::Scenario};
+use super::{
+    run_once::{Ends, Figures},
+    scenario::Scenario,
+};
 
 /// The table's head.
 const HEAD: &str = "\
@@ -66,12 +69,13 @@ impl Row {
 /// The machine, how it was measured, and a line for each scenario.
 pub(super) fn table(
     machine: &str,
-    ceiling_per_second: f64,
+    ends: Ends,
     (runs, seconds): (usize, u64),
     rows: &[Row],
 ) -> String {
     let method = format!(
-        "{machine}. Payloads of 1 KiB; medians of {runs} runs of {seconds} s each. Load generator and sink without a server: {ceiling_per_second:.0} requests/s.\n"
+        "{machine}. Payloads of 1 KiB; medians of {runs} runs of {seconds} s each. Yardstick: without a server, load generator and sink do {:.0} requests/s at {:.1} µs of the sink's CPU.\n",
+        ends.per_second, ends.sink_cpu_us,
     );
     let mut lines = vec![method, HEAD.to_owned()];
     lines.extend(rows.iter().map(Row::line));
@@ -126,6 +130,11 @@ mod tests {
         refused: 0.0,
     };
 
+    const ENDS: Ends = Ends {
+        per_second: 80_000.0,
+        sink_cpu_us: 11.0,
+    };
+
     #[test]
     fn the_median_is_in_the_middle() {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
@@ -139,7 +148,7 @@ mod tests {
             ..FIGURES
         };
         let rows = [Row::of(Scenario::One, &[FIGURES, slower, FIGURES])];
-        let table = table("A machine", 30_000.0, (3, 20), &rows);
+        let table = table("A machine", ENDS, (3, 20), &rows);
         let last = table.lines().last().unwrap();
         assert_eq!(
             last,
@@ -156,7 +165,7 @@ mod tests {
         };
         let rows = [Row::of(Scenario::One, &[overloaded])];
         assert!(
-            table("A machine", 1.0, (1, 5), &rows).ends_with("12 publications were not accepted.")
+            table("A machine", ENDS, (1, 5), &rows).ends_with("12 publications were not accepted.")
         );
     }
 }

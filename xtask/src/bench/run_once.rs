@@ -14,7 +14,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use super::{
-    process::{Usage, database_bytes, usage},
+    process::{Usage, cpu_us, database_bytes, usage},
     scenario::Scenario,
 };
 use crate::{
@@ -73,6 +73,15 @@ pub(super) struct Figures {
     pub(super) refused: f64,
 }
 
+/// What the load generator and the sink do without a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// Requests per second.
+    pub(super) per_second: f64,
+    /// CPU time of the sink per request, in microseconds.
+    pub(super) sink_cpu_us: f64,
+}
+
 impl Bench {
     /// Measures one run.
     pub(super) fn run(&self, scenario: Scenario) -> anyhow::Result<Figures> {
@@ -104,12 +113,18 @@ impl Bench {
         Ok(figures(&load, &arrived, (before, after), bytes))
     }
 
-    /// How many publications a second the load generator makes where the sink answers them
-    /// itself: far above what is measured, or the two ends are measured instead of the server.
-    pub(super) fn measure_ceiling(&self) -> anyhow::Result<f64> {
+    /// What the two ends do where the sink answers publications itself. That is a yardstick of the
+    /// machine, and must be far above what is measured, or the ends are measured instead.
+    pub(super) fn measure_ends(&self) -> anyhow::Result<Ends> {
         let sink = Sink::start(&self.ends)?;
+        self.load(sink.address, "none", Scenario::One, WARM_UP_SECONDS)?;
+        let before = cpu_us(sink.child.id())?;
         let load = self.load(sink.address, "none", Scenario::One, WARM_UP_SECONDS)?;
-        Ok(load.accepted_per_second())
+        let used = cpu_us(sink.child.id())? - before;
+        Ok(Ends {
+            per_second: load.accepted_per_second(),
+            sink_cpu_us: as_f64(used) / as_f64(load.accepted),
+        })
     }
 
     fn load(
