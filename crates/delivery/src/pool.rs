@@ -19,7 +19,8 @@ use crate::connect::Connection;
 /// How many idle connections are kept, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolLimits {
-    /// Idle connections to one origin.
+    /// Idle connections to one origin. Many subscriptions may share one (an automation service's
+    /// host, say), and a connection that is closed between two bursts costs more than an attempt.
     pub idle_per_origin_max: usize,
     /// Idle connections in all.
     pub idle_max: usize,
@@ -31,7 +32,7 @@ pub struct PoolLimits {
 impl Default for PoolLimits {
     fn default() -> Self {
         Self {
-            idle_per_origin_max: 32,
+            idle_per_origin_max: 256,
             idle_max: 1024,
             idle_timeout: Duration::from_secs(50),
         }
