@@ -73,6 +73,8 @@ fn check_deny() -> anyhow::Result<()> {
         eprintln!("  to install it: cargo install --locked cargo-deny");
         return Ok(());
     }
+    // Cargo reads the manifests of every platform's crates, also of those that are not built here.
+    run_step(&mut cargo(["fetch", "--locked"]))?;
     run_step(&mut cargo([
         "deny",
         "--offline",

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const ABOUT: &str = "\
 Run every test: Rust, documentation, and the receivers that the documentation shows.
 
-First it looks for what the tests need beside Rust: Python and Node.js, for the receivers of docs/receivers.md. On Debian it installs them with apt-get (as root, or with sudo); elsewhere it says what to install. It puts the receivers' stock libraries, from PyPI and npm, under target/test-tools. Then it runs cargo test for the whole workspace. The last line tells how it went.
+First it looks for what the tests need beside Rust: PostgreSQL's programs, from which the tests start private servers of their own; faketime, for a clock that is wrong; Python and Node.js, for the receivers of docs/receivers.md. On Debian it installs them with apt-get (as root, or with sudo); elsewhere it says what to install. It puts the receivers' stock libraries, from PyPI and npm, under target/test-tools. Then it runs cargo test for the whole workspace. The last line tells how it went.
 
 With CI set it asks nothing. Once it has run, cargo test works by itself, also for one crate: cargo test --package tidings-domain.";
 

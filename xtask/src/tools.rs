@@ -1,5 +1,7 @@
-//! What the tests need beside Rust: Python and Node.js, for the receivers that the documentation
-//! shows. On Debian and its like they are installed; elsewhere it is said what to install.
+//! What the tests need beside Rust: PostgreSQL's programs, of which each test starts a server of its
+//! own; faketime, for a machine whose clock is wrong; Python and Node.js, for the receivers that the
+//! documentation shows. On Debian and its like they are installed; elsewhere it is said what to
+//! install.
 
 use std::{
     path::Path,
@@ -21,6 +23,16 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool {
+        name: "PostgreSQL 14 or later",
+        probe: &["sh", "-c", POSTGRESQL_PROBE],
+        debian_packages: &["postgresql"],
+    },
+    Tool {
+        name: "faketime",
+        probe: &["faketime", "--version"],
+        debian_packages: &["faketime"],
+    },
+    Tool {
         name: "Python 3 with venv and pip",
         probe: &["python3", "-c", "import venv, ensurepip"],
         debian_packages: &["python3", "python3-venv"],
@@ -41,12 +53,26 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+/// Looks where the tests look: Debian keeps each version apart, and none of them on the path.
+const POSTGRESQL_PROBE: &str = r#"
+for directory in /usr/lib/postgresql/*/bin \
+    "$(dirname "$(command -v postgres)")" "$(pg_config --bindir)"; do
+    version=$("$directory/postgres" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+    [ "${version:-0}" -ge 14 ] && [ -x "$directory/initdb" ] && [ -x "$directory/psql" ] && exit 0
+done
+exit 1"#;
+
+/// Debian's package makes a server for the whole system and starts it. Nobody asked for one: the
+/// tests start their own. This keeps it from doing so while it is being installed.
+const NO_SYSTEM_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/none-for-tidings.conf";
+
 const ELSEWHERE: &str = "\
 Install it and run this again:
-  macOS:   brew install python node
-  Fedora:  sudo dnf install python3 nodejs npm
-  Arch:    sudo pacman -S python nodejs npm
-  others:  https://www.python.org/downloads and https://nodejs.org";
+  macOS:   brew install postgresql@17 libfaketime python node && brew link postgresql@17
+  Fedora:  sudo dnf install postgresql-server libfaketime python3 nodejs npm
+  Arch:    sudo pacman -S postgresql libfaketime python nodejs npm
+  others:  https://www.postgresql.org/download, https://github.com/wolfcw/libfaketime,
+           https://www.python.org/downloads and https://nodejs.org";
 
 /// Makes sure that everything is there, and installs it where it can.
 pub(crate) fn ensure() -> anyhow::Result<()> {
@@ -64,9 +90,7 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
         .flat_map(|tool| tool.debian_packages)
         .copied()
         .collect();
-    run(&mut apt(&["update", "--quiet"]))?;
-    let install = ["install", "--quiet", "--yes", "--no-install-recommends"];
-    run(&mut apt(&[&install, &packages[..]].concat()))?;
+    install(&packages)?;
     let lacking = self::lacking();
     if !lacking.is_empty() {
         bail!(
@@ -75,6 +99,18 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    run(as_root("apt-get").args(["update", "--quiet"]))?;
+    let forbid = "mkdir -p \"${0%/*}\" && echo create_main_cluster = false >\"$0\"";
+    run(as_root("sh").args(["-c", forbid, NO_SYSTEM_CLUSTER]))?;
+    let installed = run(as_root("apt-get")
+        .args(["install", "--quiet", "--yes", "--no-install-recommends"])
+        .args(packages));
+    // Whoever installs it later for its own sake gets what Debian gives everybody.
+    run(as_root("rm").args(["-f", NO_SYSTEM_CLUSTER]))?;
+    installed
 }
 
 fn lacking() -> Vec<&'static Tool> {
@@ -86,19 +122,19 @@ fn names(tools: &[&Tool]) -> String {
     names.join(", ")
 }
 
-/// `apt-get` as root; who is not root is asked for a password, unless nobody is there to ask.
-fn apt(args: &[&str]) -> Command {
+/// A program as root; who is not root is asked for a password, unless nobody is there to ask.
+fn as_root(program: &str) -> Command {
     let mut command = if is_root() {
-        Command::new("apt-get")
+        Command::new(program)
     } else {
         let mut sudo = Command::new("sudo");
         if std::env::var_os("CI").is_some() {
             sudo.arg("--non-interactive");
         }
-        sudo.args(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        sudo.args(["env", "DEBIAN_FRONTEND=noninteractive", program]);
         sudo
     };
-    command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
+    command.env("DEBIAN_FRONTEND", "noninteractive");
     command
 }
 

@@ -14,6 +14,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tidings-store", &["tidings-domain"]),
     ("tidings-store-sqlite", &["tidings-domain", "tidings-store"]),
     (
+        "tidings-store-postgres",
+        &["tidings-domain", "tidings-store"],
+    ),
+    (
         "tidings-store-conformance",
         &["tidings-domain", "tidings-store"],
     ),
@@ -25,20 +29,28 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidings-domain",
             "tidings-store",
             "tidings-store-sqlite",
+            "tidings-store-postgres",
             "tidings-delivery",
             "tidings-api",
         ],
     ),
+    ("tidings-test-cluster", &[]),
     ("tidings-bench", &[]),
     ("receiver-example", &[]),
-    ("xtask", &[]),
+    ("xtask", &["tidings-test-cluster"]),
 ];
 /// What tests may name besides: a real store, and the suite that every store must pass.
-const TEST_ARROWS: &[&str] = &["tidings-store-sqlite", "tidings-store-conformance"];
+const TEST_ARROWS: &[&str] = &[
+    "tidings-store-sqlite",
+    "tidings-store-postgres",
+    "tidings-store-conformance",
+    "tidings-test-cluster",
+];
 /// Crates that speak to a database, and the crates of ours that may name them.
 const DRIVERS: &[(&str, &[&str])] = &[
     ("rusqlite", &["tidings-store-sqlite"]),
     ("tokio-postgres", &["tidings-store-postgres"]),
+    ("deadpool-postgres", &["tidings-store-postgres"]),
 ];
 /// What the domain does without: it is pure.
 const IMPURE: &[&str] = &["tokio", "hyper", "axum", "async-trait", "tracing"];
