@@ -4,13 +4,16 @@ use std::sync::LazyLock;
 
 use rusqlite::{Row, types::ValueRef};
 use tidings_domain::{
-    attempt::{Attempt, AttemptError, AttemptOutcome, ReceivedResponse, SentRequest},
+    attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
     event_type::EventType,
     id::{AttemptId, EventId, SubscriptionId},
     signing::Signatures,
     time::UtcMillis,
 };
-use tidings_store::{Position, Settlement};
+use tidings_store::{
+    Position, Settlement, headers_from_json, headers_to_json, outcome_from_word, outcome_to_word,
+    signatures_from_bytes,
+};
 
 use crate::{bulk::Bulk, database::Database, failure::Failure, memory::Seq};
 
@@ -47,10 +50,7 @@ impl Line {
     pub(crate) fn prepare(settlement: Settlement) -> Self {
         let request = &settlement.attempt.request;
         let signatures = request.signatures.as_ref().map(Signatures::to_bytes);
-        let headers = &settlement.attempt.response.headers;
-        let headers = (!headers.is_empty()).then(|| {
-            serde_json::to_string(headers).expect("pairs of strings always have a JSON form")
-        });
+        let headers = headers_to_json(&settlement.attempt.response.headers);
         Self {
             signatures,
             headers,
@@ -83,10 +83,7 @@ pub(crate) fn insert(db: &Database, first: i64, rows: &[AttemptRow<'_>]) -> Resu
         binder.bind(attempt.number)?;
         binder.bind(attempt.attempted.as_millis())?;
         binder.bind(attempt.elapsed_ms)?;
-        binder.bind(match attempt.outcome {
-            AttemptOutcome::Succeeded => None,
-            AttemptOutcome::Failed(error) => Some(error.as_str()),
-        })?;
+        binder.bind(outcome_to_word(attempt.outcome))?;
         binder.bind(attempt.response.status)?;
         binder.bind(row.next_attempt.map(UtcMillis::as_millis))?;
         binder.bind(row.ended)?;
@@ -133,26 +130,18 @@ pub(crate) fn read(row: &Row<'_>, subscription: SubscriptionId) -> Result<Attemp
 
 /// Reads the column `error`.
 pub(crate) fn read_outcome(error: ValueRef<'_>) -> Result<AttemptOutcome, Failure> {
-    match error.as_str_or_null().map_err(|_| unreadable())? {
-        None => Ok(AttemptOutcome::Succeeded),
-        Some(word) => AttemptError::parse(word)
-            .map(AttemptOutcome::Failed)
-            .ok_or_else(unreadable),
-    }
+    let word = error.as_str_or_null().map_err(|_| unreadable())?;
+    Ok(outcome_from_word(word)?)
 }
 
 fn read_signatures(bytes: ValueRef<'_>) -> Result<Option<Signatures>, Failure> {
     let bytes = bytes.as_blob_or_null().map_err(|_| unreadable())?;
-    bytes
-        .map(|bytes| Signatures::from_bytes(bytes).ok_or_else(unreadable))
-        .transpose()
+    Ok(signatures_from_bytes(bytes)?)
 }
 
 fn read_headers(json: ValueRef<'_>) -> Result<Vec<(String, String)>, Failure> {
-    match json.as_str_or_null().map_err(|_| unreadable())? {
-        None => Ok(Vec::new()),
-        Some(json) => serde_json::from_str(json).map_err(|_| unreadable()),
-    }
+    let json = json.as_str_or_null().map_err(|_| unreadable())?;
+    Ok(headers_from_json(json)?)
 }
 
 fn unreadable() -> Failure {

@@ -1,7 +1,7 @@
 //! What goes wrong inside, and the sentence it becomes outside.
 
 use rusqlite::ErrorCode;
-use tidings_store::StoreError;
+use tidings_store::{StoreError, StoredFormError};
 
 /// An error between a statement and the answer.
 #[derive(Debug)]
@@ -30,6 +30,12 @@ pub(crate) enum Blame {
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
+    }
+}
+
+impl From<StoredFormError> for Failure {
+    fn from(error: StoredFormError) -> Self {
+        Self::Broken(error.to_string())
     }
 }
 

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, Row};
 use tidings_domain::{
-    api_key::{ApiKey, KeyHash, Scope},
+    api_key::{ApiKey, KeyHash},
     company::CompanyId,
     id::ApiKeyId,
     time::UtcMillis,
 };
-use tidings_store::NewApiKey;
+use tidings_store::{NewApiKey, scopes_from_json, scopes_to_json};
 
 use crate::failure::Failure;
 
@@ -18,13 +18,7 @@ pub(crate) const COLUMNS: &str =
 /// Reads the columns of [`COLUMNS`].
 pub(crate) fn read(row: &Row<'_>) -> Result<(KeyHash, ApiKey), Failure> {
     let company: Option<String> = row.get(3)?;
-    let words: Vec<String> = row
-        .get_ref(4)?
-        .as_str()
-        .ok()
-        .and_then(|json| serde_json::from_str(json).ok())
-        .ok_or_else(unreadable)?;
-    let scopes: Option<Vec<_>> = words.iter().map(|word| Scope::parse(word)).collect();
+    let scopes = row.get_ref(4)?.as_str().map_err(|_| unreadable())?;
     let time = |column: usize| -> Result<Option<UtcMillis>, Failure> {
         let millis: Option<i64> = row.get(column)?;
         Ok(millis.map(UtcMillis::from_millis))
@@ -35,7 +29,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<(KeyHash, ApiKey), Failure> {
         company: company
             .map(|company| CompanyId::parse(&company).map_err(|_| unreadable()))
             .transpose()?,
-        scopes: scopes.ok_or_else(unreadable)?,
+        scopes: scopes_from_json(scopes)?,
         expires: time(5)?,
         created: UtcMillis::from_millis(row.get(6)?),
         last_used: time(7)?,
@@ -46,7 +40,6 @@ pub(crate) fn read(row: &Row<'_>) -> Result<(KeyHash, ApiKey), Failure> {
 /// Writes a new key.
 pub(crate) fn insert(conn: &Connection, new: &NewApiKey) -> rusqlite::Result<()> {
     let key = &new.key;
-    let scopes = serde_json::to_string(&key.scopes);
     conn.execute(
         "INSERT INTO api_keys
              (id, hash, name, company_id, scopes, expires_ms, created_ms, last_used_ms)
@@ -56,7 +49,7 @@ pub(crate) fn insert(conn: &Connection, new: &NewApiKey) -> rusqlite::Result<()>
             &new.hash,
             &key.name,
             key.company.as_ref().map(CompanyId::as_str),
-            scopes.expect("a list of words always has a JSON form"),
+            scopes_to_json(&key.scopes),
             key.expires.map(UtcMillis::as_millis),
             key.created.as_millis(),
             key.last_used.map(UtcMillis::as_millis),

@@ -18,6 +18,8 @@ mod beside;
 mod bulk;
 mod checkpoint;
 mod claim;
+mod copy_rows;
+mod copy_source;
 mod database;
 mod event_rows;
 mod failure;
@@ -50,5 +52,6 @@ mod window;
 mod writer;
 
 pub use beside::KeysBeside;
+pub use copy_source::SqliteSource;
 pub use open::{MigrationReport, OpenError, SqliteOptions};
 pub use store::SqliteStore;

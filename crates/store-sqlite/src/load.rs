@@ -115,7 +115,7 @@ fn read_owed(conn: &Connection, book: &Book) -> Result<HashMap<Seq, u64>, Failur
 }
 
 /// The highest number that was ever given out.
-fn read_highest(conn: &Connection, sql: &str, floor: &str) -> Result<Position, Failure> {
+pub(crate) fn read_highest(conn: &Connection, sql: &str, floor: &str) -> Result<Position, Failure> {
     let highest: Option<i64> = conn.query_row(sql, [], |row| row.get(0))?;
     let floor: Option<i64> = conn
         .query_row(

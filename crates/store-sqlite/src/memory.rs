@@ -15,17 +15,12 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use tidings_domain::{
     api_key::{ApiKey, KeyHash},
-    company::CompanyId,
-    id::{ApiKeyId, SubscriptionId},
-    matching::MatchIndex,
-    subscription::{Endpoint, EventTypes},
+    id::ApiKeyId,
     time::UtcMillis,
 };
 use tidings_store::{Arrivals, Handover, LeaseId, Sealer, StoreMetrics};
+pub(crate) use tidings_store::{Book, BookEntry as Entry, Seq};
 use tokio::time::Instant;
-
-/// The number of a subscription inside this database: `subscriptions.seq`.
-pub(crate) type Seq = i64;
 
 /// Shared by the writer, the readers and the callers.
 pub(crate) struct Memory {
@@ -46,22 +41,6 @@ pub(crate) struct Memory {
     pub(crate) last_commit: Mutex<Option<Instant>>,
     pub(crate) sealer: Sealer,
     pub(crate) metrics: StoreMetrics,
-}
-
-/// Every subscription that exists.
-#[derive(Default)]
-pub(crate) struct Book {
-    by_id: HashMap<SubscriptionId, Arc<Entry>>,
-    by_seq: HashMap<Seq, Arc<Entry>>,
-    matching: HashMap<CompanyId, MatchIndex<Seq>>,
-}
-
-/// A subscription as publishing and dispatching need it.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) seq: Seq,
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) event_types: EventTypes,
 }
 
 /// Uses of keys that are yet to be written.
@@ -86,51 +65,5 @@ impl Memory {
             sealer,
             metrics,
         }
-    }
-}
-
-impl Book {
-    /// Adds a subscription, or replaces what was known of it.
-    pub(crate) fn put(&mut self, entry: Arc<Entry>) {
-        self.remove(entry.seq);
-        let endpoint = &entry.endpoint;
-        if endpoint.enabled {
-            self.matching
-                .entry(endpoint.company.clone())
-                .or_default()
-                .insert(&entry.seq, entry.event_types.patterns());
-        }
-        self.by_id.insert(endpoint.id, Arc::clone(&entry));
-        self.by_seq.insert(entry.seq, entry);
-    }
-
-    /// Forgets a subscription.
-    pub(crate) fn remove(&mut self, seq: Seq) {
-        let Some(entry) = self.by_seq.remove(&seq) else {
-            return;
-        };
-        self.by_id.remove(&entry.endpoint.id);
-        let company = &entry.endpoint.company;
-        if let Some(index) = self.matching.get_mut(company) {
-            index.remove(&seq, entry.event_types.patterns());
-            if index.is_empty() {
-                self.matching.remove(company);
-            }
-        }
-    }
-
-    /// By its id.
-    pub(crate) fn by_id(&self, id: SubscriptionId) -> Option<&Arc<Entry>> {
-        self.by_id.get(&id)
-    }
-
-    /// By its number.
-    pub(crate) fn by_seq(&self, seq: Seq) -> Option<&Arc<Entry>> {
-        self.by_seq.get(&seq)
-    }
-
-    /// Who wants what in a company; none where nobody wants anything.
-    pub(crate) fn matching(&self, company: &CompanyId) -> Option<&MatchIndex<Seq>> {
-        self.matching.get(company)
     }
 }

@@ -44,6 +44,12 @@ pub struct SqliteOptions {
 /// Why a database does not open, as a sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// There is none.
+    #[error("there is no database {path}; name the file that the server used")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another server has it.
     #[error("{path} is in use by another server; stop it first, or give this one its own database")]
     Locked {

@@ -1,7 +1,6 @@
 //! Delivering again: one event on request, or a window of events.
 //!
-//! A new delivery of the same event to the same subscription is a new round. Where one waits for
-//! its next attempt, it starts anew as the next round instead of being doubled.
+//! What it makes of the rounds that there are is in `tidings_store`.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use tidings_domain::{
     id::{EventId, SubscriptionId},
     time::UtcMillis,
 };
-use tidings_store::{Position, Redelivered, ReplayScope};
+use tidings_store::{Again, Position, QueuedRound, Redelivered, ReplayScope, Rounds};
 
 use crate::{
     batch::{Batch, QueueRow},
@@ -50,16 +49,6 @@ pub(crate) enum Stepped {
     Disabled,
 }
 
-/// What the queue has of an event for a subscription.
-struct Rounds {
-    /// The next one that was never used.
-    next: u32,
-    /// A live one that waits, and how often it was attempted.
-    waiting: Option<(u32, u32)>,
-    /// A live one in somebody's hands.
-    in_flight: bool,
-}
-
 /// Owes an event once more, now.
 pub(crate) fn redeliver(
     batch: &mut Batch<'_, '_>,
@@ -88,21 +77,8 @@ pub(crate) fn redeliver(
     if !entry.endpoint.enabled {
         return Ok(Redelivered::Disabled);
     }
-    let rounds = rounds_of(batch, &entry, position)?;
-    match rounds.waiting {
-        Some((round, attempts)) => {
-            restart(
-                batch,
-                &entry,
-                position,
-                round,
-                attempts,
-                &rounds,
-                redelivery.now,
-            )?;
-        }
-        None => owe(batch, &entry, position, rounds.next, redelivery.now),
-    }
+    let again = rounds_of(batch, &entry, position)?.redelivered();
+    do_again(batch, &entry, position, again, redelivery.now)?;
     Ok(Redelivered::Queued)
 }
 
@@ -135,23 +111,12 @@ fn replay_one(
     if !exists(batch, "SELECT 1 FROM events WHERE position = ?", [position])? {
         return Ok(false);
     }
-    let rounds = rounds_of(batch, entry, position)?;
-    match rounds.waiting {
-        Some((round, attempts)) if attempts > 0 => {
-            restart(batch, entry, position, round, attempts, &rounds, step.now)?;
-            return Ok(true);
-        }
-        Some(_) => return Ok(false),
-        None if rounds.in_flight => return Ok(false),
-        None => {}
-    }
     let succeeded = "SELECT 1 FROM attempts
          WHERE position = ? AND subscription = ? AND error IS NULL";
-    if step.scope == ReplayScope::Failed && exists(batch, succeeded, (position, entry.seq))? {
-        return Ok(false);
-    }
-    owe(batch, entry, position, rounds.next, step.now);
-    Ok(true)
+    let succeeded =
+        step.scope == ReplayScope::Failed && exists(batch, succeeded, (position, entry.seq))?;
+    let again = rounds_of(batch, entry, position)?.replayed(step.scope, succeeded);
+    do_again(batch, entry, position, again, step.now)
 }
 
 fn exists(
@@ -169,19 +134,14 @@ fn rounds_of(
     position: Position,
 ) -> Result<Rounds, Failure> {
     let db = batch.db()?;
-    // Round 0 is the one that publishing makes, whether it did or not.
-    let mut rounds = Rounds {
-        next: 1,
-        waiting: None,
-        in_flight: false,
-    };
+    let mut rounds = Rounds::default();
     let attempted: Option<Option<u32>> = db.first(
         "SELECT max(round) FROM attempts WHERE position = ? AND subscription = ?",
         (position, entry.seq),
         |row| Ok(row.get(0)?),
     )?;
     if let Some(round) = attempted.flatten() {
-        rounds.next = round + 1;
+        rounds.note_attempted(round);
     }
     let mut statement = db.statement(
         "SELECT round, holder, epoch, attempts FROM queue
@@ -189,40 +149,41 @@ fn rounds_of(
     )?;
     let mut rows = statement.query((position, entry.seq))?;
     while let Some(row) = rows.next()? {
-        let (round, holder): (u32, i64) = (row.get(0)?, row.get(1)?);
-        let (epoch, attempts): (u32, u32) = (row.get(2)?, row.get(3)?);
-        rounds.next = rounds.next.max(round + 1);
-        if epoch == entry.endpoint.epoch {
-            if holder == queue_rows::FREE {
-                rounds.waiting = Some((round, attempts));
-            } else {
-                rounds.in_flight = true;
-            }
-        }
+        let (holder, epoch): (i64, u32) = (row.get(1)?, row.get(2)?);
+        rounds.note_queued(QueuedRound {
+            round: row.get(0)?,
+            free: holder == queue_rows::FREE,
+            live: epoch == entry.endpoint.epoch,
+            attempts: row.get(3)?,
+        });
     }
     Ok(rounds)
 }
 
-/// Makes a waiting delivery due now: as a new round where it has been attempted.
-fn restart(
+/// True where something is owed by it.
+fn do_again(
     batch: &mut Batch<'_, '_>,
     entry: &Entry,
     position: Position,
-    round: u32,
-    attempts: u32,
-    rounds: &Rounds,
+    again: Again,
     now: UtcMillis,
-) -> Result<(), Failure> {
-    let new_round = if attempts > 0 { rounds.next } else { round };
-    batch.db()?.execute(
-        "UPDATE queue
-         SET round = ?1, due_ms = ?2, owed_since_ms = ?2, attempts = 0, first_attempt_ms = NULL
-         WHERE position = ?3 AND subscription = ?4 AND round = ?5",
-        (new_round, now.as_millis(), position, entry.seq, round),
-    )?;
-    batch.note_waiting(entry.seq, now.as_millis());
-    batch.wake();
-    Ok(())
+) -> Result<bool, Failure> {
+    match again {
+        Again::Owe { round } => owe(batch, entry, position, round, now),
+        Again::Restart { waiting, round, .. } => {
+            batch.db()?.execute(
+                "UPDATE queue
+                 SET round = ?1, due_ms = ?2, owed_since_ms = ?2, attempts = 0,
+                     first_attempt_ms = NULL
+                 WHERE position = ?3 AND subscription = ?4 AND round = ?5",
+                (round, now.as_millis(), position, entry.seq, waiting),
+            )?;
+            batch.note_waiting(entry.seq, now.as_millis());
+            batch.wake();
+        }
+        Again::Leave => return Ok(false),
+    }
+    Ok(true)
 }
 
 fn owe(batch: &mut Batch<'_, '_>, entry: &Entry, position: Position, round: u32, now: UtcMillis) {

@@ -10,12 +10,16 @@ use tidings_domain::{
     subscription::{DisabledReason, SigningSecrets, Subscription},
     time::UtcMillis,
 };
-use tidings_store::{Deleted, NewSubscription, Rotated, SubscriptionChange, Updated};
+use tidings_store::{
+    Deleted, NewSubscription, Rotated, StoredSubscription, SubscriptionChange, Updated,
+    types_to_json,
+};
 
 use crate::{
     batch::{Batch, Effect},
     failure::Failure,
-    subscription_rows::{self, StoredSubscription},
+    memory::Entry,
+    subscription_rows,
 };
 
 /// Names a subscription; `company` none for whoever's it is.
@@ -46,19 +50,7 @@ pub(crate) fn create(
     new: &NewSubscription,
 ) -> Result<Subscription, Failure> {
     const FIRST_EPOCH: u32 = 0;
-    let subscription = Subscription {
-        id: new.id,
-        company: new.company.clone(),
-        url: new.url.clone(),
-        event_types: new.event_types.clone(),
-        description: new.description.clone(),
-        enabled: new.enabled,
-        disabled_reason: None,
-        managed_by: new.managed_by,
-        created: new.now,
-        updated: new.now,
-        version: 1,
-    };
+    let subscription = new.to_subscription();
     let db = batch.db()?;
     let mut statement = db.statement(
         "INSERT INTO subscriptions
@@ -70,7 +62,7 @@ pub(crate) fn create(
         new.id.as_bytes(),
         new.company.as_str(),
         new.url.as_str(),
-        subscription_rows::types_json(&new.event_types),
+        types_to_json(&new.event_types),
         &new.description,
         new.enabled,
         new.managed_by.as_str(),
@@ -78,13 +70,13 @@ pub(crate) fn create(
         new.now.as_millis(),
         subscription.version,
         FIRST_EPOCH,
-        subscription_rows::seal(&batch.memory.sealer, new.id, &new.secret),
+        batch.memory.sealer.seal_secret(new.id, &new.secret),
     ))?;
     let secrets = SigningSecrets {
         newest: new.secret.clone(),
         previous: None,
     };
-    let entry = subscription_rows::entry_of(seq, &subscription, secrets, FIRST_EPOCH);
+    let entry = Entry::new(seq, &subscription, secrets, FIRST_EPOCH);
     subscription_rows::write_history(db, batch.head(), &entry)?;
     batch.afterwards(Effect::Put(entry.into()));
     Ok(subscription)
@@ -102,7 +94,7 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
     {
         return Ok(Updated::Stale);
     }
-    let mut after = changed(before, &update.change);
+    let mut after = update.change.applied_to(before);
     if after == *before {
         return Ok(Updated::Changed(after));
     }
@@ -118,7 +110,7 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
          WHERE seq = ?",
         (
             after.url.as_str(),
-            subscription_rows::types_json(&after.event_types),
+            types_to_json(&after.event_types),
             &after.description,
             after.enabled,
             after.disabled_reason.map(DisabledReason::as_str),
@@ -129,7 +121,7 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
         ),
     )?;
     let secrets = secrets_of(batch, &stored)?;
-    let entry = subscription_rows::entry_of(stored.seq, &after, secrets, epoch);
+    let entry = Entry::new(stored.seq, &after, secrets, epoch);
     if after.event_types != before.event_types || after.enabled != before.enabled {
         subscription_rows::write_history(db, batch.head(), &entry)?;
     }
@@ -177,7 +169,7 @@ pub(crate) fn rotate(batch: &mut Batch<'_, '_>, rotation: &Rotation) -> Result<R
     );
     let seal = |secret| {
         let id = stored.subscription.id;
-        subscription_rows::seal(&batch.memory.sealer, id, secret)
+        batch.memory.sealer.seal_secret(id, secret)
     };
     let newest = seal(&secrets.newest);
     let (previous, until) = match &secrets.previous {
@@ -190,7 +182,7 @@ pub(crate) fn rotate(batch: &mut Batch<'_, '_>, rotation: &Rotation) -> Result<R
         (newest, previous, until, stored.seq),
     )?;
     let subscription = &stored.subscription;
-    let entry = subscription_rows::entry_of(stored.seq, subscription, secrets, stored.epoch);
+    let entry = Entry::new(stored.seq, subscription, secrets, stored.epoch);
     batch.afterwards(Effect::Put(entry.into()));
     Ok(Rotated::Done)
 }
@@ -227,24 +219,4 @@ fn secrets_of(
             "a subscription is not in memory".to_owned(),
         )),
     }
-}
-
-fn changed(before: &Subscription, change: &SubscriptionChange) -> Subscription {
-    let mut after = before.clone();
-    if let Some(url) = &change.url {
-        after.url = url.clone();
-    }
-    if let Some(types) = &change.event_types {
-        after.event_types = types.clone();
-    }
-    if let Some(description) = &change.description {
-        after.description.clone_from(description);
-    }
-    if let Some(enabled) = change.enabled {
-        after.enabled = enabled;
-        if enabled {
-            after.disabled_reason = None;
-        }
-    }
-    after
 }

@@ -8,18 +8,25 @@
 //! must do. [`Handover`] is the one thing that the publishing side and the dispatcher share.
 
 mod attempt_log;
+mod book;
+pub mod copy;
 mod delivery_queue;
 mod error;
 mod event_log;
 mod handover;
 mod key_ring;
 mod metrics;
+mod rounds;
 mod sealing;
 mod signals;
+mod stored_forms;
+mod stored_subscription;
 mod subscription_book;
+mod telling;
 mod upkeep;
 
 pub use attempt_log::{AttemptFilter, AttemptLog, AttemptPage, OutcomeFilter};
+pub use book::{Book, BookEntry, Seq};
 pub use delivery_queue::{
     Claimed, Delivery, DeliveryKey, DeliveryQueue, LeaseId, Redelivered, Renewal, ReplayScope,
     ReplayWindow, Replayed, Settled, Settlement,
@@ -32,12 +39,19 @@ pub use event_log::{
 pub use handover::{Handover, HandoverLimits, Place};
 pub use key_ring::{KeyRing, NewApiKey};
 pub use metrics::StoreMetrics;
+pub use rounds::{Again, QueuedRound, Rounds};
 pub use sealing::{EncryptionKey, Sealed, Sealer, SealingError};
 pub use signals::Arrivals;
+pub use stored_forms::{
+    StoredFormError, headers_from_json, headers_to_json, outcome_from_word, outcome_to_word,
+    scopes_from_json, scopes_to_json, signatures_from_bytes, types_from_json, types_to_json,
+};
+pub use stored_subscription::StoredSubscription;
 pub use subscription_book::{
     Deleted, NewSubscription, Rotated, SubscriptionBook, SubscriptionChange, SubscriptionPage,
     Updated,
 };
+pub use telling::{LastAttempt, LastAttempts, OwedRound, Traced, Wish};
 pub use upkeep::{Backlog, Retention, Upkeep};
 
 /// A database that can do everything Tidings needs.

@@ -44,4 +44,43 @@ impl Arrivals {
             }
         }
     }
+
+    /// Wakes everybody who waits: something arrived, and it is not known whose.
+    pub fn announce_all(&self) {
+        let mut signals = self.0.lock();
+        signals.retain(|_, signal| match signal.upgrade() {
+            Some(signal) => {
+                signal.notify_waiters();
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_wait_are_woken_by_company_or_all_at_once() {
+        let arrivals = Arrivals::default();
+        let company = |name| CompanyId::parse(name).unwrap();
+        let signals = ["a", "b"].map(|name| arrivals.of(&company(name)));
+        let is_woken = |arrive: &dyn Fn()| {
+            let waiting = signals.each_ref().map(|signal| {
+                let mut woken = Box::pin(signal.notified());
+                woken.as_mut().enable();
+                woken
+            });
+            arrive();
+            waiting.map(|mut woken| woken.as_mut().enable())
+        };
+        assert_eq!(
+            is_woken(&|| arrivals.announce(&[company("b")])),
+            [false, true]
+        );
+        assert_eq!(is_woken(&|| arrivals.announce_all()), [true, true]);
+        assert_eq!(is_woken(&|| ()), [false, false]);
+    }
 }

@@ -49,6 +49,51 @@ pub struct SubscriptionChange {
     pub enabled: Option<bool>,
 }
 
+impl NewSubscription {
+    /// The subscription as it begins.
+    #[must_use]
+    pub fn to_subscription(&self) -> Subscription {
+        Subscription {
+            id: self.id,
+            company: self.company.clone(),
+            url: self.url.clone(),
+            event_types: self.event_types.clone(),
+            description: self.description.clone(),
+            enabled: self.enabled,
+            disabled_reason: None,
+            managed_by: self.managed_by,
+            created: self.now,
+            updated: self.now,
+            version: 1,
+        }
+    }
+}
+
+impl SubscriptionChange {
+    /// The subscription after the change, its version and time of change left to the store: what
+    /// makes no difference makes no new version.
+    #[must_use]
+    pub fn applied_to(&self, before: &Subscription) -> Subscription {
+        let mut after = before.clone();
+        if let Some(url) = &self.url {
+            after.url = url.clone();
+        }
+        if let Some(types) = &self.event_types {
+            after.event_types = types.clone();
+        }
+        if let Some(description) = &self.description {
+            after.description.clone_from(description);
+        }
+        if let Some(enabled) = self.enabled {
+            after.enabled = enabled;
+            if enabled {
+                after.disabled_reason = None;
+            }
+        }
+        after
+    }
+}
+
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Updated {

@@ -1,5 +1,6 @@
-//! What this store does beyond the conformance suite: group commit, and opening files.
+//! What this store does beyond the conformance suite: group commit, opening files, and copying away.
 
+mod copying;
 #[path = "../directory/mod.rs"]
 mod directory;
 mod group_commit;
