@@ -1,0 +1,81 @@
+//! A second program beside the running nodes: short command-line work on the keys.
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use tidings_domain::{
+    api_key::{ApiKey, KeyHash},
+    company::CompanyId,
+    id::ApiKeyId,
+    time::UtcMillis,
+};
+use tidings_store::{KeyRing, NewApiKey, StoreError, StoreMetrics};
+
+use crate::{
+    database::{self, Database},
+    failure::Failure,
+    key_rows,
+    keys::{self, Revocation},
+};
+
+/// The keys of a database that nodes may be using at the same time. They hear of every change.
+#[derive(Debug)]
+pub struct KeysBeside {
+    pool: Pool,
+    metrics: StoreMetrics,
+}
+
+impl KeysBeside {
+    /// The keys of a database that has the newest schema.
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self {
+            pool,
+            metrics: StoreMetrics::default(),
+        }
+    }
+
+    async fn find(&self, hash: &KeyHash) -> Result<Option<ApiKey>, Failure> {
+        let client = database::borrow(&self.pool).await?;
+        key_rows::find(&Database::new(&client, &self.metrics), hash).await
+    }
+
+    async fn list(&self, company: Option<&CompanyId>) -> Result<Vec<ApiKey>, Failure> {
+        let client = database::borrow(&self.pool).await?;
+        key_rows::list(&Database::new(&client, &self.metrics), company).await
+    }
+
+    async fn revoke(&self, revocation: Revocation<'_>) -> Result<bool, Failure> {
+        let (pool, metrics) = (&self.pool, &self.metrics);
+        let Some(revoked) = keys::revoke(pool, metrics, &revocation).await? else {
+            return Ok(false);
+        };
+        keys::seen_by_all(pool, metrics, revoked.version, &[], revocation.now).await?;
+        Ok(true)
+    }
+}
+
+#[async_trait]
+impl KeyRing for KeysBeside {
+    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError> {
+        Ok(keys::create(&self.pool, &self.metrics, &new).await?)
+    }
+
+    async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>, StoreError> {
+        Ok(self.find(hash).await?)
+    }
+
+    async fn keys(&self, company: Option<&CompanyId>) -> Result<Vec<ApiKey>, StoreError> {
+        Ok(self.list(company).await?)
+    }
+
+    async fn revoke_key(
+        &self,
+        company: Option<&CompanyId>,
+        id: ApiKeyId,
+        now: UtcMillis,
+    ) -> Result<bool, StoreError> {
+        Ok(self.revoke(Revocation { company, id, now }).await?)
+    }
+
+    /// Does nothing: only servers see keys used.
+    fn touch_key(&self, _id: ApiKeyId, _now: UtcMillis) {}
+}

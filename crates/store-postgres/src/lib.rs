@@ -1,0 +1,63 @@
+//! The store on one PostgreSQL that any number of nodes share.
+//!
+//! One task of each node writes, and commits in groups (`writer`); everything else borrows a
+//! connection from a pool (`database`) and makes short transactions of its own. A task beside them
+//! listens for what other nodes do (`watch`). Every use case has a module of its own. What the
+//! store must do, its traits say (`tidings-store`), and `tidings-store-conformance` tests.
+//!
+//! Nodes keep the book in memory (`memory`), and it can be behind. What must not be wrong is
+//! guarded by versions in the one row that publishing takes a lock on, the head of the log.
+
+mod append;
+mod attempt_lines;
+mod attempt_rows;
+mod attempts;
+mod backlog;
+mod beside;
+mod book_change;
+mod claim;
+mod clock;
+mod columns;
+mod copy_target;
+mod database;
+mod dead_rows;
+mod doubt;
+mod event_rows;
+mod failure;
+mod gone;
+mod group;
+mod job;
+mod key_rows;
+mod keys;
+mod leases;
+mod link;
+mod look;
+mod memory;
+mod old_rows;
+mod open;
+mod partitions;
+mod poll;
+mod probe;
+mod queue_rows;
+mod redelivery;
+mod refresh;
+mod release;
+mod reserve;
+mod schema;
+mod settle;
+mod store;
+mod subscription_reads;
+mod subscription_rows;
+mod subscriptions;
+mod surface;
+mod tidy;
+mod trace;
+mod waiting;
+mod watch;
+mod window;
+mod writer;
+
+pub use beside::KeysBeside;
+pub use copy_target::PostgresCopyTarget;
+pub use open::{MigrationReport, OpenError, PostgresOptions};
+pub use store::PostgresStore;

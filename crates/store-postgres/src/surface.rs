@@ -1,0 +1,324 @@
+//! The traits of `tidings-store`, joined to the use cases.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tidings_domain::{
+    api_key::{ApiKey, KeyHash},
+    company::CompanyId,
+    cursor::Order,
+    event::Event,
+    id::{ApiKeyId, EventId, SubscriptionId},
+    secret::Secret,
+    subscription::{Endpoint, Subscription},
+    time::UtcMillis,
+};
+use tidings_store::{
+    Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, Backlog, Claimed, Deleted,
+    DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage, EventQuery, Handover, KeyRing,
+    LeaseId, NewApiKey, NewSubscription, Position, Publication, Redelivered, Renewal, ReplayWindow,
+    Replayed, Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook,
+    SubscriptionChange, SubscriptionPage, Updated, Upkeep,
+};
+
+use crate::{
+    PostgresStore, attempts, backlog, book_change,
+    database::{self, Database},
+    key_rows,
+    keys::{self, Revocation},
+    poll,
+    redelivery::{self, Redelivery, Replay},
+    subscription_reads,
+    subscriptions::{self, Rotation, Target, Update},
+    tidy, trace,
+};
+
+#[async_trait]
+impl EventLog for PostgresStore {
+    async fn append(&self, publication: Publication) -> Result<Appended, StoreError> {
+        self.inner.append(publication).await
+    }
+
+    async fn read_events(&self, query: EventQuery) -> Result<EventPage, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(poll::read_events(&db, &query).await?)
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(poll::head(&db).await?)
+    }
+
+    async fn event(
+        &self,
+        company: Option<&CompanyId>,
+        id: EventId,
+    ) -> Result<Option<Arc<Event>>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(poll::event(&db, company, id).await?)
+    }
+
+    async fn trace(
+        &self,
+        company: Option<&CompanyId>,
+        id: EventId,
+    ) -> Result<Option<Vec<DeliveryTrace>>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(trace::trace(&db, company, id).await?)
+    }
+
+    fn arrivals(&self) -> &Arrivals {
+        &self.inner.memory.arrivals
+    }
+}
+
+#[async_trait]
+impl DeliveryQueue for PostgresStore {
+    async fn acquire_lease(&self, now: UtcMillis, until: UtcMillis) -> Result<LeaseId, StoreError> {
+        self.inner.acquire_lease(now, until).await
+    }
+
+    async fn renew_lease(
+        &self,
+        lease: LeaseId,
+        _now: UtcMillis,
+        until: UtcMillis,
+    ) -> Result<Renewal, StoreError> {
+        self.inner.renew_lease(lease, until).await
+    }
+
+    async fn end_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
+        self.inner.end_lease(lease).await
+    }
+
+    fn attach(&self, lease: LeaseId, handover: Arc<Handover>) {
+        self.inner.attach(lease, handover);
+    }
+
+    fn detach(&self) {
+        self.inner.detach();
+    }
+
+    async fn claim(
+        &self,
+        lease: LeaseId,
+        now: UtcMillis,
+        limit: usize,
+        handover: &Arc<Handover>,
+    ) -> Result<Claimed, StoreError> {
+        self.inner.claim(lease, now, limit, handover).await
+    }
+
+    async fn settle(&self, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError> {
+        self.inner.settle(settlements).await
+    }
+
+    async fn release(&self, lease: LeaseId, keys: Vec<DeliveryKey>) -> Result<(), StoreError> {
+        self.inner.release(lease, keys).await
+    }
+
+    fn endpoint(&self, subscription: SubscriptionId) -> Option<Arc<Endpoint>> {
+        let book = self.inner.memory.book.read();
+        let entry = book.by_id(subscription)?;
+        Some(Arc::clone(&entry.endpoint))
+    }
+
+    async fn redeliver(
+        &self,
+        company: Option<&CompanyId>,
+        event: EventId,
+        subscription: SubscriptionId,
+        now: UtcMillis,
+    ) -> Result<Redelivered, StoreError> {
+        let redelivery = Redelivery {
+            company,
+            event,
+            subscription,
+            now,
+        };
+        Ok(redelivery::redeliver(&self.inner, &redelivery).await?)
+    }
+
+    async fn replay(
+        &self,
+        company: Option<&CompanyId>,
+        subscription: SubscriptionId,
+        window: ReplayWindow,
+        now: UtcMillis,
+    ) -> Result<Replayed, StoreError> {
+        let replay = Replay {
+            company,
+            subscription,
+            window,
+            now,
+        };
+        Ok(redelivery::replay(&self.inner, &replay).await?)
+    }
+}
+
+#[async_trait]
+impl AttemptLog for PostgresStore {
+    async fn attempts(
+        &self,
+        company: Option<&CompanyId>,
+        filter: AttemptFilter,
+    ) -> Result<Option<AttemptPage>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(attempts::attempts(&db, company, &filter).await?)
+    }
+}
+
+#[async_trait]
+impl SubscriptionBook for PostgresStore {
+    async fn create_subscription(&self, new: NewSubscription) -> Result<Subscription, StoreError> {
+        Ok(subscriptions::create(&self.inner, &new).await?)
+    }
+
+    async fn subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+    ) -> Result<Option<Subscription>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(subscription_reads::subscription(&db, company, id).await?)
+    }
+
+    async fn subscriptions(
+        &self,
+        company: &CompanyId,
+        order: Order,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<SubscriptionPage, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(subscription_reads::subscriptions(&db, company, order, after, limit).await?)
+    }
+
+    async fn update_subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        expected_version: Option<i64>,
+        change: SubscriptionChange,
+        now: UtcMillis,
+    ) -> Result<Updated, StoreError> {
+        let update = Update {
+            target: Target { company, id },
+            expected_version,
+            change,
+            now,
+        };
+        Ok(subscriptions::update(&self.inner, &update).await?)
+    }
+
+    async fn delete_subscription(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        now: UtcMillis,
+    ) -> Result<Deleted, StoreError> {
+        let target = Target { company, id };
+        Ok(subscriptions::delete(&self.inner, target, now).await?)
+    }
+
+    async fn rotate_secret(
+        &self,
+        company: Option<&CompanyId>,
+        id: SubscriptionId,
+        secret: Secret,
+        now: UtcMillis,
+        previous_until: UtcMillis,
+    ) -> Result<Rotated, StoreError> {
+        let rotation = Rotation {
+            target: Target { company, id },
+            secret,
+            now,
+            previous_until,
+        };
+        Ok(subscriptions::rotate(&self.inner, &rotation).await?)
+    }
+}
+
+#[async_trait]
+impl KeyRing for PostgresStore {
+    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        keys::create(&inner.pool, &inner.memory.metrics, &new).await?;
+        book_change::take_in(inner).await;
+        Ok(())
+    }
+
+    async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>, StoreError> {
+        let memory = &self.inner.memory;
+        if let Some(key) = memory.keys.read().get(hash) {
+            return Ok(Some(key.clone()));
+        }
+        // Another node may have made it a moment ago.
+        let client = database::borrow(&self.inner.pool).await?;
+        Ok(key_rows::find(&Database::new(&client, &memory.metrics), hash).await?)
+    }
+
+    async fn keys(&self, company: Option<&CompanyId>) -> Result<Vec<ApiKey>, StoreError> {
+        let memory = &self.inner.memory;
+        let client = database::borrow(&self.inner.pool).await?;
+        let mut keys = key_rows::list(&Database::new(&client, &memory.metrics), company).await?;
+        let touched = memory.touched.lock();
+        for key in &mut keys {
+            key.last_used = key.last_used.max(touched.keys.get(&key.id).copied());
+        }
+        Ok(keys)
+    }
+
+    async fn revoke_key(
+        &self,
+        company: Option<&CompanyId>,
+        id: ApiKeyId,
+        now: UtcMillis,
+    ) -> Result<bool, StoreError> {
+        let (pool, memory) = (&self.inner.pool, &self.inner.memory);
+        let revocation = Revocation { company, id, now };
+        let Some(revoked) = keys::revoke(pool, &memory.metrics, &revocation).await? else {
+            return Ok(false);
+        };
+        book_change::take_in(&self.inner).await;
+        memory.keys.write().remove(&revoked.hash);
+        let own: Vec<i64> = memory.own_leases.lock().iter().map(|it| it.0).collect();
+        keys::seen_by_all(pool, &memory.metrics, revoked.version, &own, now).await?;
+        Ok(true)
+    }
+
+    fn touch_key(&self, id: ApiKeyId, now: UtcMillis) {
+        let mut touched = self.inner.memory.touched.lock();
+        let used = touched.keys.entry(id).or_insert(now);
+        *used = now.max(*used);
+    }
+}
+
+#[async_trait]
+impl Upkeep for PostgresStore {
+    async fn tidy(&self, now: UtcMillis, retention: Retention) -> Result<bool, StoreError> {
+        Ok(tidy::tidy(&self.inner, now, retention).await?)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.inner.check().await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(backlog::backlog(&db).await?)
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.inner.shut_down().await;
+        Ok(())
+    }
+}

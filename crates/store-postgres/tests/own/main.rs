@@ -1,0 +1,16 @@
+//! What is this store's own: partitions, several nodes, and that it answers as the other one does.
+
+mod both_stores;
+mod cut_off;
+mod delivering_again;
+#[path = "../../../store-sqlite/tests/directory/mod.rs"]
+mod directory;
+mod group_commit;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod nodes;
+mod opening;
+mod partitions;
+mod reading;
+mod several_nodes;
+mod stage;
