@@ -3,7 +3,13 @@
 //! Everything else takes `&dyn Clock` and `&dyn Random`, so that tests turn the time by hand and
 //! seed the chance. Deadlines of sockets are no business of this module: they are tokio's.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom as OsRandom};
 use tidings_domain::{clock::Clock, random::Random, time::UtcMillis};
@@ -11,6 +17,14 @@ use tidings_domain::{clock::Clock, random::Random, time::UtcMillis};
 /// The machine's clock, in UTC.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SystemClock;
+
+/// A clock that follows another one that it cannot ask each time: the database's, which is the same
+/// for all nodes. Whoever measures how far that one is ahead of this machine's writes it down here.
+#[derive(Clone)]
+pub(crate) struct FollowingClock {
+    machine: Arc<dyn Clock>,
+    ahead_ms: Arc<AtomicI64>,
+}
 
 /// The operating system's random bytes, through the cryptographic library.
 #[derive(Clone, Debug)]
@@ -25,6 +39,26 @@ impl Clock for SystemClock {
             Err(_) => 0,
         };
         UtcMillis::from_millis(millis)
+    }
+}
+
+impl FollowingClock {
+    /// A clock that shows what `machine` does until something else is measured.
+    pub(crate) fn new(machine: Arc<dyn Clock>) -> Self {
+        let ahead_ms = Arc::default();
+        Self { machine, ahead_ms }
+    }
+
+    /// How far the other clock is ahead of the machine's, in milliseconds: to be kept up to date.
+    pub(crate) fn ahead_ms(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.ahead_ms)
+    }
+}
+
+impl Clock for FollowingClock {
+    fn now(&self) -> UtcMillis {
+        let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
+        self.machine.now().plus_millis(ahead_ms)
     }
 }
 
@@ -50,6 +84,22 @@ impl Random for SystemRandom {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidings_domain::clock::ManualClock;
+
+    #[test]
+    fn a_following_clock_is_the_machine_s_and_what_was_measured() {
+        let start = UtcMillis::from_millis(1_700_000_000_000);
+        let machine = Arc::new(ManualClock::at(start));
+        let clock = FollowingClock::new(Arc::<ManualClock>::clone(&machine));
+        assert_eq!(clock.now(), start);
+        let (measured, copy) = (clock.ahead_ms(), clock.clone());
+        measured.store(-300_000, Ordering::Relaxed);
+        machine.advance(1000);
+        assert_eq!(clock.now(), start.plus_millis(-299_000));
+        assert_eq!(copy.now(), clock.now(), "copies follow too");
+        measured.store(300_000, Ordering::Relaxed);
+        assert_eq!(clock.now(), start.plus_millis(301_000));
+    }
 
     #[test]
     fn the_clock_is_in_this_age() {

@@ -1,5 +1,6 @@
-//! The installation's encryption key: from the environment, or from the file beside the embedded
-//! database, which is made on first start and never overwritten.
+//! The installation's encryption key: as it was configured, or from the file beside the embedded
+//! database, which is made on first start and never overwritten. A database that many nodes share
+//! has no such place, so there it must be configured.
 
 use std::{
     fs::{self, OpenOptions},
@@ -42,10 +43,7 @@ pub(crate) fn resolve(
     database: &Path,
     random: &dyn Random,
 ) -> anyhow::Result<Resolved> {
-    if let Some(text) = configured.and_then(SecretText::expose) {
-        let key = decode(text).context(
-            "TIDINGS_ENCRYPTION_KEY is not usable; make one with: openssl rand -base64 32",
-        )?;
+    if let Some(key) = given(configured)? {
         return Ok(Resolved { key, made: None });
     }
     let file = key_file(database);
@@ -79,6 +77,23 @@ pub(crate) fn resolve(
             )
         }),
     }
+}
+
+/// The key of an installation of many nodes, none of which is the place to keep it.
+pub(crate) fn shared(configured: Option<&SecretText>) -> anyhow::Result<EncryptionKey> {
+    given(configured)?.context(
+        "with PostgreSQL the encryption key must be given, the same to every server: set \
+         TIDINGS_ENCRYPTION_KEY. Make one once with: openssl rand -base64 32, and keep it with \
+         your other secrets; without it the signing secrets in the database cannot be read",
+    )
+}
+
+/// The configured key, where there is one.
+fn given(configured: Option<&SecretText>) -> anyhow::Result<Option<EncryptionKey>> {
+    let text = configured.and_then(SecretText::expose);
+    text.map(decode)
+        .transpose()
+        .context("TIDINGS_ENCRYPTION_KEY is not usable; make one with: openssl rand -base64 32")
 }
 
 /// The file of the key beside a database.
@@ -231,6 +246,18 @@ mod tests {
         assert!(!key_file(&database).exists(), "and none is made");
         let configured: SecretText = STANDARD.encode([7; 32]).parse().unwrap();
         assert!(resolve(Some(&configured), &database, &SeededRandom::new(1)).is_ok());
+    }
+
+    #[test]
+    fn a_shared_database_needs_a_given_key() {
+        let configured: SecretText = STANDARD.encode([7; 32]).parse().unwrap();
+        let expected = fingerprint(&EncryptionKey::new([7; 32]));
+        assert_eq!(fingerprint(&shared(Some(&configured)).unwrap()), expected);
+        let nothing: SecretText = " ".parse().unwrap();
+        for missing in [None, Some(&nothing)] {
+            let error = shared(missing).unwrap_err().to_string();
+            assert!(error.contains("openssl rand -base64 32"), "{error}");
+        }
     }
 
     #[test]

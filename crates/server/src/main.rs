@@ -3,6 +3,7 @@
 mod clock;
 mod commands;
 mod config;
+mod database;
 mod demo;
 mod encryption_key;
 mod health;

@@ -1,9 +1,8 @@
 //! A node: store, dispatcher, API and housekeeping, put together and taken apart in order.
 //!
-//! `serve` and the demo both run one of these, and neither knows its parts. This is the only place
-//! that names a database.
+//! `serve` and the demo both run one of these, and neither knows its parts.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
@@ -12,15 +11,14 @@ use tidings_delivery::{
     Courier, CourierOptions, DeliveryMetrics, Dispatcher, DispatcherOptions, PoolLimits,
     SystemResolver, trust_roots,
 };
-use tidings_domain::{clock::Clock, cursor::CursorKey, random::Random};
-use tidings_store::{EncryptionKey, Handover, HandoverLimits, Store, StoreMetrics};
-use tidings_store_sqlite::{SqliteOptions, SqliteStore};
+use tidings_domain::{clock::Clock, random::Random};
+use tidings_store::{Handover, HandoverLimits, Store, StoreMetrics};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    config::{DatabaseConfig, HttpConfig, ServeConfig, TargetConfig},
-    encryption_key,
+    config::{HttpConfig, ServeConfig, TargetConfig},
+    database,
     health::NodeHealth,
     listener::{Listener, StopTokens},
     metrics,
@@ -34,10 +32,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(12);
 const CUT_OFF_MAX: Duration = Duration::from_secs(1);
 /// How long the store may take to write out what it holds and close.
 const CLOSE_MAX: Duration = Duration::from_millis(1500);
-/// Commands that may wait for the store's writer; beyond that the API answers 503.
-const WRITER_QUEUE_MAX: usize = 4096;
-/// Threads that read from the store.
-const READERS: usize = 4;
 
 /// The clock and the chance that a node lives by.
 #[derive(Clone)]
@@ -52,23 +46,18 @@ pub(crate) struct Surroundings {
 pub(crate) struct Node {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    database: String,
     store: Arc<dyn Store>,
     stop: StopTokens,
     tasks: TaskTracker,
     dispatcher: JoinHandle<()>,
 }
 
-/// A store that is open, and what belongs to its installation.
-struct Opened {
-    store: Arc<dyn Store>,
-    cursor_key: CursorKey,
-}
-
 impl Node {
     /// Opens the store and starts everything. When this returns the API answers.
     pub(crate) async fn start(
         config: &ServeConfig,
-        surroundings: Surroundings,
+        mut surroundings: Surroundings,
     ) -> anyhow::Result<Self> {
         let bootstrap_key = config.http.bootstrap_key()?;
         let courier = Arc::new(courier(config)?);
@@ -80,8 +69,10 @@ impl Node {
         let mut registry = Registry::default();
         let store_metrics = StoreMetrics::default();
         store_metrics.register(&mut registry);
-        let Opened { store, cursor_key } =
-            open(&config.database, &surroundings, store_metrics).await?;
+        let opened = database::open(&config.database, &surroundings, store_metrics).await?;
+        let store = opened.store;
+        // From here on nobody goes by any other.
+        surroundings.clock = opened.clock;
         metrics::register(
             &mut registry,
             Arc::clone(&store),
@@ -102,7 +93,7 @@ impl Node {
             )),
             clock: Arc::clone(&surroundings.clock),
             random: Arc::clone(&surroundings.random),
-            cursor_key,
+            cursor_key: opened.cursor_key,
             environment: config.target.environment,
             bootstrap_key,
             limits: limits(&config.http),
@@ -114,6 +105,7 @@ impl Node {
         let node = Self {
             address: listener.address(),
             metrics_address: metrics_listener.as_ref().map(Listener::address),
+            database: opened.name,
             store: Arc::clone(&store),
             dispatcher: tokio::spawn(dispatcher.run(stop.soft.clone(), stop.hard.clone())),
             tasks: tasks.clone(),
@@ -137,6 +129,11 @@ impl Node {
     /// Where the metrics are, if they have an address of their own.
     pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// How the database is called, without secrets.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
     }
 
     /// Waits until the node breaks: its dispatcher ends although nobody stopped it. It must not
@@ -177,60 +174,6 @@ impl Node {
         }
         ended.unwrap_or(Ok(()))
     }
-}
-
-/// The database's file for short work of a command, beside a server that may be running. Such work
-/// needs no key; but a database that it makes is given one, as the server would.
-pub(crate) fn database_of_command(
-    config: &DatabaseConfig,
-    random: &dyn Random,
-) -> anyhow::Result<PathBuf> {
-    let path = config.database.sqlite_path()?;
-    if !encryption_key::is_database_at(&path) {
-        encryption_key(config, random)?;
-    }
-    Ok(path)
-}
-
-/// Opens the database for this server alone.
-async fn open(
-    config: &DatabaseConfig,
-    surroundings: &Surroundings,
-    metrics: StoreMetrics,
-) -> anyhow::Result<Opened> {
-    let path = config.database.sqlite_path()?;
-    let encryption_key = encryption_key(config, surroundings.random.as_ref())?;
-    let cursor_key = CursorKey::new(&encryption_key.derive("cursors"));
-    let options = SqliteOptions {
-        path,
-        encryption_key,
-        random: Arc::clone(&surroundings.random),
-        now: surroundings.clock.now(),
-        metrics,
-        writer_queue_max: WRITER_QUEUE_MAX,
-        readers: READERS,
-    };
-    // A migration may take a while.
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await;
-    let store = opened.context("opening the database broke off")??;
-    Ok(Opened {
-        store: Arc::new(store),
-        cursor_key,
-    })
-}
-
-/// The installation's key; says so where it was just made.
-fn encryption_key(config: &DatabaseConfig, random: &dyn Random) -> anyhow::Result<EncryptionKey> {
-    let path = config.database.sqlite_path()?;
-    let resolved = encryption_key::resolve(config.encryption_key.as_ref(), &path, random)?;
-    if let Some(file) = resolved.made {
-        tracing::warn!(
-            file = %file.display(),
-            "made the encryption key: back it up together with the database; without it the \
-             signing secrets in the database cannot be read"
-        );
-    }
-    Ok(resolved.key)
 }
 
 fn courier(config: &ServeConfig) -> anyhow::Result<Courier> {

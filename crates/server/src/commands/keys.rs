@@ -1,5 +1,5 @@
 //! `tidings keys`: API keys, made directly on the database. That needs no running server and
-//! disturbs none: whoever may read the database file owns what is in it anyway.
+//! disturbs none: whoever may write to the database owns what is in it anyway.
 
 use std::{process::ExitCode, str::FromStr};
 
@@ -12,13 +12,12 @@ use tidings_domain::{
     id::ApiKeyId,
     time::UtcMillis,
 };
-use tidings_store::{KeyRing as _, NewApiKey};
-use tidings_store_sqlite::SqliteStore;
+use tidings_store::NewApiKey;
 
 use crate::{
     clock::{SystemClock, SystemRandom},
     config::{ConfigFile, DatabaseConfig, Span},
-    node,
+    database,
 };
 
 pub(super) const EXAMPLES: &str = "\
@@ -102,8 +101,7 @@ pub(super) async fn create(args: CreateArgs) -> anyhow::Result<ExitCode> {
         created: now,
         last_used: None,
     };
-    let path = node::database_of_command(&args.database, &random)?;
-    let keys = SqliteStore::open_beside(&path)?;
+    let keys = database::keys_beside(&args.database, &random).await?;
     let new = NewApiKey {
         key: key.clone(),
         hash: token.hash(),

@@ -4,12 +4,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tidings_store_sqlite::SqliteStore;
 
 use crate::{
     clock::SystemRandom,
     config::{ConfigFile, DatabaseConfig},
-    node,
+    database::{self, Migrated},
 };
 
 pub(super) const ABOUT: &str = "\
@@ -21,7 +20,8 @@ want to see it succeed before the server is started. It does nothing where nothi
 pub(super) const EXAMPLES: &str = "\
 Examples:
   tidings migrate
-  tidings migrate --database sqlite:/var/lib/tidings/tidings.db";
+  tidings migrate --database sqlite:/var/lib/tidings/tidings.db
+  PGPASSWORD=… tidings migrate --database postgres://tidings@db.example.com/tidings";
 
 /// Which database.
 #[derive(Args, Debug)]
@@ -33,14 +33,13 @@ pub(crate) struct MigrateArgs {
     file: ConfigFile,
 }
 
-pub(super) fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
-    let path = node::database_of_command(&args.database, &SystemRandom::new())?;
-    let report = SqliteStore::migrate_only(&path)?;
-    let (name, schema) = (path.display(), report.to);
-    match report.from {
-        0 => println!("Made {name} with schema {schema}."),
-        from if from == schema => println!("{name} has schema {schema} already."),
-        from => println!("Brought {name} from schema {from} to schema {schema}."),
+pub(super) async fn run(args: &MigrateArgs) -> anyhow::Result<ExitCode> {
+    let Migrated { name, from, to } =
+        database::migrate(&args.database, &SystemRandom::new()).await?;
+    match from {
+        0 => println!("Made {name} with schema {to}."),
+        from if from == to => println!("{name} has schema {to} already."),
+        from => println!("Brought {name} from schema {from} to schema {to}."),
     }
     Ok(ExitCode::SUCCESS)
 }

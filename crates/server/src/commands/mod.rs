@@ -3,6 +3,7 @@
 //! Each command is a module with its arguments and its `run`; the server itself is [`serve`], and
 //! `demo` has a module of its own as it is a small program by itself.
 
+mod copy;
 mod keys;
 mod migrate;
 mod publish;
@@ -66,6 +67,9 @@ pub(crate) enum Command {
     /// Bring the database to this program's schema, and stop
     #[command(long_about = migrate::ABOUT, after_help = migrate::EXAMPLES)]
     Migrate(migrate::MigrateArgs),
+    /// Copy everything from the embedded database into PostgreSQL
+    #[command(long_about = copy::ABOUT, after_help = copy::EXAMPLES)]
+    Copy(copy::CopyArgs),
 }
 
 impl Command {
@@ -77,7 +81,8 @@ impl Command {
             Self::Keys(keys::KeysCommand::Create(args)) => block_on(keys::create(args)),
             Self::Publish(args) => block_on(publish::run(args)),
             Self::Verify(args) => verify::run(&args),
-            Self::Migrate(args) => migrate::run(&args),
+            Self::Migrate(args) => block_on(migrate::run(&args)),
+            Self::Copy(args) => block_on(copy::run(args)),
         }
     }
 }

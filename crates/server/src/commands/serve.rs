@@ -19,6 +19,9 @@ It listens on 127.0.0.1:8080 and stores everything in the file tidings.db, made 
 together with tidings.db.key, the key that encrypts signing secrets: back both up. Every setting can \
 be given as a flag, as an environment variable, or in tidings.toml, in this order of precedence.
 
+With --database postgres://… any number of servers share one PostgreSQL and are all equal: publish to \
+and poll from whichever you reach. Where one crashes, the others take its deliveries over.
+
 SIGTERM or Ctrl-C stops it: no new attempts, those in flight finish, exit within 15 s. A second one \
 ends it at once; nothing is lost even so, an attempt that was cut off is made again.";
 
@@ -29,6 +32,11 @@ Examples:
   tidings serve --listen 0.0.0.0:8080 --database sqlite:/var/lib/tidings/tidings.db
   TIDINGS_BOOTSTRAP_KEY=tdg_… tidings serve          with a platform admin key from the start
   tidings serve --config /etc/tidings.toml
+
+Many servers on one PostgreSQL, each started with the same two secrets:
+  export TIDINGS_DATABASE=postgres://tidings:PASSWORD@db.example.com/tidings?sslmode=require
+  export TIDINGS_ENCRYPTION_KEY=…                    made once: openssl rand -base64 32
+  tidings serve --listen 0.0.0.0:8080
 
 A file tidings.toml:
   listen = \"0.0.0.0:8080\"
@@ -77,11 +85,11 @@ pub(super) async fn run(config: ServeConfig) -> anyhow::Result<ExitCode> {
 fn greet(node: &Node, config: &ServeConfig) {
     let address = node.address();
     let environment = config.target.environment.as_str();
-    let database = config.database.database.sqlite_path().unwrap_or_default();
+    let database = node.database();
     tracing::info!(
         listen = %address,
         metrics_listen = node.metrics_address().map(|address| address.to_string()),
-        database = %database.display(),
+        database,
         environment,
         version = env!("CARGO_PKG_VERSION"),
         "ready"
@@ -94,7 +102,7 @@ fn greet(node: &Node, config: &ServeConfig) {
     let rows = [
         ("API", format!("http://{address}")),
         ("Docs", format!("http://{address}/docs")),
-        ("Database", database.display().to_string()),
+        ("Database", database.to_owned()),
         ("Environment", environment.to_owned()),
         ("First key", "tidings keys create --name me".to_owned()),
     ];

@@ -10,6 +10,7 @@
     reason = "these doc comments are the text of `--help`, which shows them as they are"
 )]
 
+mod database_url;
 mod delivery;
 mod file;
 mod http;
@@ -22,12 +23,13 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
+pub(crate) use database_url::{DatabaseUrl, PostgresUrl};
 pub(crate) use delivery::{DeliveryConfig, TargetConfig};
 pub(crate) use http::HttpConfig;
 pub(crate) use logging::LogConfig;
 pub(crate) use secret_text::SecretText;
 pub(crate) use span::Span;
-pub(crate) use storage::{DatabaseConfig, RetentionConfig};
+pub(crate) use storage::{DatabaseConfig, DatabaseText, RetentionConfig};
 
 use crate::commands::Cli;
 

@@ -5,40 +5,69 @@
     reason = "these doc comments are the text of `--help`, which shows them as they are"
 )]
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, str::FromStr};
 
-use anyhow::bail;
+use anyhow::anyhow;
 use clap::Args;
 use tidings_store::Retention;
 
-use super::{secret_text::SecretText, span::Keep};
+use super::{database_url::DatabaseUrl, secret_text::SecretText, span::Keep};
 
 /// Where everything is stored.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Storage")]
 pub(crate) struct DatabaseConfig {
-    /// Where everything is stored: sqlite:PATH
+    /// Where everything is stored: sqlite:PATH, or postgres://USER:PASSWORD@HOST/DATABASE
+    /// [default: sqlite:tidings.db]
     ///
-    /// One SQLite file, made on first start. Beside it stand PATH.key (the encryption key, unless
-    /// TIDINGS_ENCRYPTION_KEY is given) and PATH.lock. Back the file up with `sqlite3 PATH ".backup
-    /// COPY"` while the server runs, or copy it when it does not.
+    /// sqlite:PATH is one file for one server, made on first start. Beside it stand PATH.key (the
+    /// encryption key, unless TIDINGS_ENCRYPTION_KEY is given) and PATH.lock. Back the file up with
+    /// `sqlite3 PATH ".backup COPY"` while the server runs, or copy it when it does not.
     ///
-    /// Examples: sqlite:tidings.db, sqlite:/var/lib/tidings/tidings.db
+    /// postgres://… is a database of PostgreSQL 14 or later that any number of servers share. Make
+    /// it with `createdb tidings`; the tables are made on first start. Give every server the same
+    /// address and the same TIDINGS_ENCRYPTION_KEY. With ?sslmode=require it speaks TLS or not at
+    /// all, without it TLS where PostgreSQL offers it, with ?sslmode=disable never. Others on the
+    /// machine can see flags: give an address with a password as TIDINGS_DATABASE or in the file,
+    /// or leave it out and set PGPASSWORD.
+    ///
+    /// Examples: sqlite:tidings.db, sqlite:/var/lib/tidings/tidings.db,
+    /// postgres://tidings@db.example.com/tidings?sslmode=require
     #[arg(
         long,
         env = "TIDINGS_DATABASE",
         value_name = "URL",
         default_value = "sqlite:tidings.db",
-        hide_env_values = true
+        hide_env_values = true,
+        hide_default_value = true
     )]
-    pub(crate) database: DatabaseUrl,
+    database: DatabaseText,
+
+    /// How many connections to PostgreSQL this server may have, at least 4
+    ///
+    /// One writes, one listens to the other servers, and the rest are lent to whoever reads or
+    /// changes something: what finds none free for 5 s is answered with 503. All servers together
+    /// must stay below PostgreSQL's max_connections.
+    #[arg(
+        long,
+        env = "TIDINGS_DATABASE_CONNECTIONS",
+        value_name = "N",
+        default_value = "10"
+    )]
+    pub(crate) database_connections: Connections,
+
+    /// A PEM file with certificates of authorities to trust for PostgreSQL beside the system's
+    ///
+    /// Certificates are always checked where TLS is spoken.
+    #[arg(long, env = "TIDINGS_DATABASE_ROOT_CA", value_name = "FILE")]
+    pub(crate) database_root_ca: Option<PathBuf>,
 
     /// The key under which signing secrets are encrypted at rest: base64 of 32 bytes
     ///
-    /// Either alphabet, padded or not. Without it the key is read from the file PATH.key beside the
-    /// database, and made there on first start. Prefer the environment variable: others on the
-    /// machine can see flags. Losing the key means losing the signing secrets; changing it is an
-    /// error at start.
+    /// Either alphabet, padded or not. With SQLite it may be left out: then the key is read from the
+    /// file PATH.key beside the database, and made there on first start. With PostgreSQL it must be
+    /// given, the same to every server. Prefer the environment variable: others on the machine can
+    /// see flags. Losing the key means losing the signing secrets; changing it is an error at start.
     ///
     /// To make one: openssl rand -base64 32
     #[arg(
@@ -51,13 +80,18 @@ pub(crate) struct DatabaseConfig {
     pub(crate) encryption_key: Option<SecretText>,
 }
 
+/// How many connections a server may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Connections(pub(crate) usize);
+
 /// How long things are kept.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Storage")]
 pub(crate) struct RetentionConfig {
     /// How long events are kept: a time like 30d, or forever
     ///
-    /// An event that is still owed to somebody stays until that is settled.
+    /// An event that is still owed to somebody stays until that is settled. PostgreSQL drops whole
+    /// days, so there it may be a day more.
     #[arg(
         long,
         env = "TIDINGS_EVENT_RETENTION",
@@ -67,6 +101,8 @@ pub(crate) struct RetentionConfig {
     pub(crate) event_retention: Keep,
 
     /// How long the delivery log is kept: a time like 30d, or forever
+    ///
+    /// PostgreSQL drops whole days, so there it may be a day more.
     #[arg(
         long,
         env = "TIDINGS_LOG_RETENTION",
@@ -76,43 +112,49 @@ pub(crate) struct RetentionConfig {
     pub(crate) log_retention: Keep,
 }
 
-/// The database's address as it was given. Not shown anywhere: it may hold a password.
+/// The database's address as it was given; not shown, as it may hold a password.
 #[derive(Clone)]
-pub(crate) struct DatabaseUrl(String);
+pub(crate) struct DatabaseText(String);
 
-impl DatabaseUrl {
-    /// The file of the embedded database. An error says which databases there are.
-    pub(crate) fn sqlite_path(&self) -> anyhow::Result<PathBuf> {
-        let Some((scheme, rest)) = self.0.split_once(':') else {
-            bail!("--database must start with sqlite: as in sqlite:tidings.db");
-        };
-        match scheme {
-            "sqlite" => {
-                let path = rest.strip_prefix("//").unwrap_or(rest);
-                if path.is_empty() || path == ":memory:" {
-                    bail!("--database needs a file: sqlite:PATH, as in sqlite:tidings.db");
-                }
-                Ok(PathBuf::from(path))
-            }
-            "postgres" | "postgresql" => bail!(
-                "--database names PostgreSQL, but this build has no PostgreSQL store; \
-                 use sqlite:PATH, as in sqlite:tidings.db"
-            ),
-            // Nothing of an unknown address is repeated: it may hold a password.
-            _ => bail!("--database must be sqlite:PATH, as in sqlite:tidings.db"),
-        }
+impl DatabaseConfig {
+    /// Which database it is. An error says which there are, and repeats nothing of the address.
+    pub(crate) fn url(&self) -> anyhow::Result<DatabaseUrl> {
+        DatabaseUrl::parse(&self.database.0, std::env::var("PGPASSWORD").ok())
     }
 }
 
-impl From<String> for DatabaseUrl {
+impl DatabaseText {
+    /// Which database it is, where another flag than `--database` has it. Errors name that flag.
+    pub(crate) fn url(&self, flag: &str) -> anyhow::Result<DatabaseUrl> {
+        DatabaseUrl::parse(&self.0, std::env::var("PGPASSWORD").ok())
+            .map_err(|error| anyhow!(error.to_string().replace("--database", flag)))
+    }
+}
+
+impl From<String> for DatabaseText {
     fn from(text: String) -> Self {
         Self(text)
     }
 }
 
-impl fmt::Debug for DatabaseUrl {
+impl fmt::Debug for DatabaseText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DatabaseUrl(…)")
+        f.write_str("DatabaseText(…)")
+    }
+}
+
+impl FromStr for Connections {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        /// The writer's, the listener's, and two to lend: nobody may have to wait for himself.
+        const LEAST: usize = 4;
+        /// More processes than this are no help to any PostgreSQL.
+        const MOST: usize = 1000;
+        match text.parse() {
+            Ok(number) if (LEAST..=MOST).contains(&number) => Ok(Self(number)),
+            _ => Err(format!("must be from {LEAST} to {MOST}")),
+        }
     }
 }
 
@@ -130,36 +172,11 @@ impl RetentionConfig {
 mod tests {
     use super::*;
 
-    fn path(url: &str) -> Result<String, String> {
-        DatabaseUrl::from(url.to_owned())
-            .sqlite_path()
-            .map(|path| path.display().to_string())
-            .map_err(|error| error.to_string())
-    }
-
     #[test]
-    fn sqlite_addresses_name_a_file() {
-        assert_eq!(path("sqlite:tidings.db").unwrap(), "tidings.db");
-        assert_eq!(path("sqlite://tidings.db").unwrap(), "tidings.db");
-        assert_eq!(path("sqlite:/var/lib/t.db").unwrap(), "/var/lib/t.db");
-        assert_eq!(path("sqlite:///var/lib/t.db").unwrap(), "/var/lib/t.db");
-    }
-
-    #[test]
-    fn others_are_refused_without_repeating_them() {
-        let error = path("postgres://user:hunter2@db/tidings").unwrap_err();
-        assert!(error.contains("no PostgreSQL store") && !error.contains("hunter2"));
-        for url in [
-            "mysql://u:hunter2@db",
-            "hunter2",
-            "sqlite:",
-            "sqlite::memory:",
-        ] {
-            let error = path(url).unwrap_err();
-            assert!(
-                error.contains("sqlite:") && !error.contains("hunter2"),
-                "{url}"
-            );
+    fn connections_are_bounded() {
+        assert_eq!("10".parse(), Ok(Connections(10)));
+        for text in ["", "3", "1001", "-1", "many"] {
+            assert!(text.parse::<Connections>().is_err(), "{text}");
         }
     }
 }

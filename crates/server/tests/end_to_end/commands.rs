@@ -3,17 +3,17 @@
 use serde_json::json;
 
 use crate::{
+    home::{Home, on_both},
     http_client::{Call, HttpClient},
     program::{BOOTSTRAP_KEY, Server, run, text, tidings},
     scratch::Scratch,
 };
 
-#[tokio::test]
-async fn a_key_made_beside_a_running_server_works_at_once() {
-    let scratch = Scratch::new();
-    let server = Server::start(scratch.path(), &[]).await;
-    let mut command = tidings(scratch.path());
-    command.args(["keys", "create", "--name=shop", "--company=acme"]);
+on_both!(a_key_made_beside_a_running_server_works_at_once);
+
+async fn a_key_made_beside_a_running_server_works_at_once(home: Home) {
+    let server = home.start(&[]).await;
+    let mut command = home.command(&["keys", "create", "--name=shop", "--company=acme"]);
     command.args(["--scopes=events:read,events:write", "--expires=1h"]);
     let output = run(command, b"").await;
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -31,15 +31,13 @@ async fn a_key_made_beside_a_running_server_works_at_once() {
     assert!(!log.contains(key.trim()));
 }
 
-#[tokio::test]
-async fn a_key_can_be_made_before_the_first_start() {
-    let scratch = Scratch::new();
-    let mut command = tidings(scratch.path());
-    command.args(["keys", "create"]);
-    let output = run(command, b"").await;
+on_both!(a_key_can_be_made_before_the_first_start);
+
+async fn a_key_can_be_made_before_the_first_start(home: Home) {
+    let output = run(home.command(&["keys", "create"]), b"").await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     let key = text(&output.stdout);
-    let server = Server::start(scratch.path(), &[]).await;
+    let server = home.start(&[]).await;
     let client = HttpClient::new(&server.url(), Some(key.trim())).unwrap();
     assert_eq!(
         client.send(Call::get("/api/v1/me")).await.unwrap().status(),
@@ -48,13 +46,11 @@ async fn a_key_can_be_made_before_the_first_start() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn migrate_says_what_it_did() {
-    let scratch = Scratch::new();
+on_both!(migrate_says_what_it_did);
+
+async fn migrate_says_what_it_did(home: Home) {
     for expected in ["schema", "already"] {
-        let mut command = tidings(scratch.path());
-        command.arg("migrate");
-        let output = run(command, b"").await;
+        let output = run(home.command(&["migrate"]), b"").await;
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(
             text(&output.stdout).contains(expected),
@@ -62,7 +58,7 @@ async fn migrate_says_what_it_did() {
             text(&output.stdout)
         );
     }
-    Server::start(scratch.path(), &[]).await.stop().await;
+    home.start(&[]).await.stop().await;
 }
 
 #[tokio::test]
@@ -156,6 +152,7 @@ async fn help_teaches_and_tells_no_secrets() {
         &["publish", "--help"],
         &["verify", "--help"],
         &["migrate", "--help"],
+        &["copy", "--help"],
     ] {
         let mut command = tidings(scratch.path());
         command.args(args);
@@ -165,6 +162,7 @@ async fn help_teaches_and_tells_no_secrets() {
             "API_KEY",
             "SIGNING_SECRET",
             "DATABASE",
+            "COPY_TO",
         ] {
             command.env(format!("TIDINGS_{name}"), "hunter2");
         }

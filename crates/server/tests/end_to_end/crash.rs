@@ -9,10 +9,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    home::{Home, on_both},
     http_client::{Call, HttpClient},
-    program::{COMPANY, Server},
+    program::COMPANY,
     receiver::Receiver,
-    scratch::{Scratch, until},
+    scratch::until,
 };
 
 const KILLS: usize = 4;
@@ -43,9 +44,9 @@ async fn publish(
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_by_sigkill() {
-    let scratch = Scratch::new();
+on_both!(nothing_acknowledged_is_lost_by_sigkill);
+
+async fn nothing_acknowledged_is_lost_by_sigkill(home: Home) {
     // One in five fails, so that retries are cut off as well.
     let receiver = Receiver::answering(|number| if number % 5 == 4 { 500 } else { 200 }).await;
     let args = [
@@ -53,7 +54,7 @@ async fn nothing_acknowledged_is_lost_by_sigkill() {
         "--retry-schedule=50ms,100ms,200ms,400ms,1s,2s,4s",
     ];
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
-    let mut server = Server::start(scratch.path(), &args).await;
+    let mut server = home.start(&args).await;
     server.subscribe(receiver.url()).await;
     for _ in 0..KILLS {
         let before = acknowledged.lock().unwrap().len();
@@ -77,7 +78,7 @@ async fn nothing_acknowledged_is_lost_by_sigkill() {
         for publisher in publishers {
             publisher.await.unwrap();
         }
-        server = Server::start(scratch.path(), &args).await;
+        server = home.start(&args).await;
     }
 
     let polled = server.poll_all().await;

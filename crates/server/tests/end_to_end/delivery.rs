@@ -3,19 +3,20 @@
 use serde_json::json;
 
 use crate::{
-    program::{BOOTSTRAP_KEY, COMPANY, Server, run, text, tidings},
+    home::{Home, on_both},
+    program::{BOOTSTRAP_KEY, COMPANY, run, text},
     receiver::Receiver,
-    scratch::{Scratch, until},
+    scratch::until,
 };
 
-#[tokio::test]
-async fn what_is_published_arrives_signed_and_verifies() {
-    let scratch = Scratch::new();
+on_both!(what_is_published_arrives_signed_and_verifies);
+
+async fn what_is_published_arrives_signed_and_verifies(home: Home) {
     let receiver = Receiver::accepting().await;
-    let server = Server::start(scratch.path(), &[]).await;
+    let server = home.start(&[]).await;
     let (subscription, secret) = server.subscribe(receiver.url()).await;
 
-    let mut publish = tidings(scratch.path());
+    let mut publish = home.command(&[]);
     publish
         .args([
             "publish",
@@ -41,7 +42,7 @@ async fn what_is_published_arrives_signed_and_verifies() {
     assert_eq!(attempt.header("x-webhook-attempt"), "1");
 
     let verify = |hub: String, body: Vec<u8>| {
-        let mut verify = tidings(scratch.path());
+        let mut verify = home.command(&[]);
         verify
             .args(["verify", "-", "--id", attempt.header("webhook-id")])
             .args(["--timestamp", attempt.header("webhook-timestamp")])
@@ -69,11 +70,11 @@ async fn what_is_published_arrives_signed_and_verifies() {
     );
 }
 
-#[tokio::test]
-async fn a_failing_receiver_gets_it_again_and_the_log_says_so() {
-    let scratch = Scratch::new();
+on_both!(a_failing_receiver_gets_it_again_and_the_log_says_so);
+
+async fn a_failing_receiver_gets_it_again_and_the_log_says_so(home: Home) {
     let receiver = Receiver::answering(|number| if number < 2 { 500 } else { 204 }).await;
-    let server = Server::start(scratch.path(), &["--retry-schedule=50ms,50ms,50ms"]).await;
+    let server = home.start(&["--retry-schedule=50ms,50ms,50ms"]).await;
     let (subscription, _) = server.subscribe(receiver.url()).await;
     let answer = server.publish(&json!({"n": 1})).await;
     assert_eq!(answer.status, 201, "{}", answer.json);
@@ -101,10 +102,10 @@ async fn a_failing_receiver_gets_it_again_and_the_log_says_so() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn metrics_and_health_have_their_places() {
-    let scratch = Scratch::new();
-    let server = Server::start(scratch.path(), &["--metrics-listen=127.0.0.1:0"]).await;
+on_both!(metrics_and_health_have_their_places);
+
+async fn metrics_and_health_have_their_places(home: Home) {
+    let server = home.start(&["--metrics-listen=127.0.0.1:0"]).await;
     assert_eq!(server.get("/healthz").await.status, 200);
     assert_eq!(server.get("/readyz").await.status, 200);
     assert_eq!(server.get("/metrics").await.status, 404, "it moved");

@@ -1,7 +1,8 @@
 //! The real program, over real sockets and real files: what no test of a part can show.
 //!
-//! [`program`] starts and ends the binary, [`receiver`] plays a customer's endpoint, [`tls`]
-//! puts TLS in front of either, [`scratch`] gives each test a directory of its own.
+//! [`program`] starts and ends the binary, [`home`] is the database it works on, [`fleet`] several
+//! of them on one under load, [`receiver`] plays a customer's endpoint, [`tls`] puts TLS in front of
+//! either, [`scratch`] gives each test a directory of its own.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,16 +10,25 @@
 )]
 
 mod commands;
+mod copy;
 mod crash;
+mod database_trouble;
 mod delivery;
 mod demo;
+mod equal_servers;
+mod fleet;
+mod home;
 #[path = "../../src/http_client.rs"]
 mod http_client;
+mod node_loss;
 mod program;
 mod receiver;
+mod rolling_restart;
 mod scratch;
 mod settings;
 mod shutdown;
 mod startup;
+mod startup_postgresql;
 mod storage;
 mod tls;
+mod wrong_clock;

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -164,6 +164,12 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, json: &Value) -> Answer {
         self.call(Call::post(path, json.to_string())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        let mut call = Call::get(path);
+        call.method = Method::DELETE;
+        self.call(call).await
     }
 
     async fn call(&self, call: Call<'_>) -> Answer {

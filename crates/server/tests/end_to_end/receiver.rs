@@ -1,7 +1,7 @@
 //! A customer's endpoint that remembers what it got and answers as it is told.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex},
 };
 
@@ -11,7 +11,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
 
 use crate::scratch::until;
 
@@ -20,6 +20,10 @@ use crate::scratch::until;
 pub(crate) struct Received {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// When it came.
+    pub(crate) at: Instant,
+    /// What it is or was answered with.
+    pub(crate) status: u16,
 }
 
 /// A running receiver; ends when dropped.
@@ -31,8 +35,8 @@ pub(crate) struct Receiver {
 
 struct Shared {
     received: Mutex<Vec<Received>>,
-    /// A permit for each answer that may be given.
-    gate: Semaphore,
+    /// Whether answers are given.
+    gate: watch::Sender<bool>,
     answer: Box<dyn Fn(usize) -> u16 + Send + Sync>,
 }
 
@@ -61,7 +65,7 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             received: Mutex::default(),
-            gate: Semaphore::new(0),
+            gate: watch::Sender::new(false),
             answer: Box::new(answer),
         });
         let router = Router::new()
@@ -79,7 +83,12 @@ impl Receiver {
 
     /// Gives every answer that was held back, and all to come.
     pub(crate) fn let_go(&self) {
-        self.shared.gate.add_permits(Semaphore::MAX_PERMITS);
+        self.shared.gate.send_replace(true);
+    }
+
+    /// Holds answers back from now on, until [`Receiver::let_go`].
+    pub(crate) fn hold(&self) {
+        self.shared.gate.send_replace(false);
     }
 
     /// Everything that came so far.
@@ -96,6 +105,25 @@ impl Receiver {
                 .or_default() += 1;
         }
         counts
+    }
+
+    /// The `webhook-id` of everything that was accepted.
+    pub(crate) fn accepted(&self) -> HashSet<String> {
+        let received = self.shared.received.lock().unwrap();
+        let accepted = received.iter().filter(|one| one.status < 300);
+        accepted
+            .map(|one| one.header("webhook-id").to_owned())
+            .collect()
+    }
+
+    /// When each `webhook-id` came first.
+    pub(crate) fn first_arrivals(&self) -> HashMap<String, Instant> {
+        let mut arrivals = HashMap::new();
+        for received in self.shared.received.lock().unwrap().iter() {
+            let id = received.header("webhook-id").to_owned();
+            arrivals.entry(id).or_insert(received.at);
+        }
+        arrivals
     }
 
     /// Waits until `count` attempts came, and gives them.
@@ -115,11 +143,18 @@ impl Drop for Receiver {
 }
 
 async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let number = {
+    let status = {
         let mut received = shared.received.lock().unwrap();
-        received.push(Received { headers, body });
-        received.len() - 1
+        let status = (shared.answer)(received.len());
+        received.push(Received {
+            headers,
+            body,
+            at: Instant::now(),
+            status,
+        });
+        status
     };
-    let _permit = shared.gate.acquire().await.unwrap();
-    StatusCode::from_u16((shared.answer)(number)).unwrap()
+    let mut gate = shared.gate.subscribe();
+    gate.wait_for(|is_open| *is_open).await.unwrap();
+    StatusCode::from_u16(status).unwrap()
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::{
+    home::{Home, on_both},
     program::{COMPANY, Server, serve},
     receiver::Receiver,
     scratch::{Scratch, until},
@@ -48,14 +49,15 @@ async fn limits_are_the_configured_ones() {
     server.stop().await;
 }
 
+/// PostgreSQL drops what is old a day at a time; its own tests turn the days.
 #[tokio::test]
 async fn retention_drops_what_is_old() {
-    let scratch = Scratch::new();
-    let server = Server::start(scratch.path(), &[]).await;
+    let home = Home::sqlite();
+    let server = home.start(&[]).await;
     server.publish(&json!({})).await;
     assert_eq!(server.poll_all().await.len(), 1);
     server.stop().await;
-    let server = Server::start(scratch.path(), &["--event-retention=1ms"]).await;
+    let server = home.start(&["--event-retention=1ms"]).await;
     until("the end of an old event", async || {
         server.poll_all().await.is_empty().then_some(())
     })
@@ -63,11 +65,11 @@ async fn retention_drops_what_is_old() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn no_retries_means_one_attempt() {
-    let scratch = Scratch::new();
+on_both!(no_retries_means_one_attempt);
+
+async fn no_retries_means_one_attempt(home: Home) {
     let receiver = Receiver::answering(|_| 500).await;
-    let server = Server::start(scratch.path(), &["--retry-schedule=none"]).await;
+    let server = home.start(&["--retry-schedule=none"]).await;
     server.subscribe(receiver.url()).await;
     let event = server.publish(&json!({})).await.json;
     let path = format!(

@@ -6,20 +6,21 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
+    home::{Home, on_both},
     http_client::Call,
-    program::{COMPANY, Server},
+    program::COMPANY,
     receiver::Receiver,
-    scratch::{Scratch, until},
+    scratch::until,
 };
 
 /// The contract's word.
 const STOPS_WITHIN: Duration = Duration::from_secs(15);
 
-#[tokio::test]
-async fn sigterm_lets_attempts_and_long_polls_finish() {
-    let scratch = Scratch::new();
+on_both!(sigterm_lets_attempts_and_long_polls_finish);
+
+async fn sigterm_lets_attempts_and_long_polls_finish(home: Home) {
     let receiver = Receiver::holding(|_| 200).await;
-    let mut server = Server::start(scratch.path(), &[]).await;
+    let mut server = home.start(&[]).await;
     let (subscription, _) = server.subscribe(receiver.url()).await;
     server.publish(&json!({"n": 1})).await;
     receiver.wait_for(1).await;
@@ -55,10 +56,10 @@ async fn sigterm_lets_attempts_and_long_polls_finish() {
     );
     drop(silent);
 
-    let server = Server::start(scratch.path(), &[]).await;
+    let server = home.start(&[]).await;
     let path = format!("/api/v1/webhooks/subscriptions/{subscription}/attempts");
     let log = server.get(&path).await.json;
-    assert_eq!(log.as_array().unwrap().len(), 1, "{log}");
+    assert_eq!(log.as_array().map(Vec::len), Some(1), "{log}");
     assert_eq!(
         log[0]["outcome"], "succeeded",
         "it finished and was recorded"
@@ -67,12 +68,12 @@ async fn sigterm_lets_attempts_and_long_polls_finish() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn an_attempt_that_hangs_does_not_hold_the_end_up() {
-    let scratch = Scratch::new();
+on_both!(an_attempt_that_hangs_does_not_hold_the_end_up);
+
+async fn an_attempt_that_hangs_does_not_hold_the_end_up(home: Home) {
     let receiver = Receiver::holding(|_| 200).await;
     let args = ["--attempt-timeout=10m", "--node-lease=1s"];
-    let mut server = Server::start(scratch.path(), &args).await;
+    let mut server = home.start(&args).await;
     server.subscribe(receiver.url()).await;
     server.publish(&json!({"n": 1})).await;
     receiver.wait_for(1).await;
@@ -81,7 +82,7 @@ async fn an_attempt_that_hangs_does_not_hold_the_end_up() {
     assert_eq!(server.ended().await.code(), Some(0), "{}", server.log());
     assert!(began.elapsed() < STOPS_WITHIN);
 
-    let server = Server::start(scratch.path(), &args).await;
+    let server = home.start(&args).await;
     receiver.let_go();
     let attempts = receiver.wait_for(2).await;
     assert_eq!(
@@ -92,11 +93,11 @@ async fn an_attempt_that_hangs_does_not_hold_the_end_up() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn a_second_signal_ends_at_once() {
-    let scratch = Scratch::new();
+on_both!(a_second_signal_ends_at_once);
+
+async fn a_second_signal_ends_at_once(home: Home) {
     let receiver = Receiver::holding(|_| 200).await;
-    let mut server = Server::start(scratch.path(), &["--attempt-timeout=10m"]).await;
+    let mut server = home.start(&["--attempt-timeout=10m"]).await;
     server.subscribe(receiver.url()).await;
     server.publish(&json!({"n": 1})).await;
     receiver.wait_for(1).await;

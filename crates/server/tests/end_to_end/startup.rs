@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Runs a command that must end with exit code 1, and gives what it said.
-async fn refused(command: Command) -> String {
+pub(crate) async fn refused(command: Command) -> String {
     let output = run(command, b"").await;
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -103,12 +103,16 @@ async fn what_cannot_be_opened_is_named() {
     ))
     .await;
     assert!(said.contains("missing/tidings.db"), "{said}");
-    let secret = "--database=postgres://user:hunter2@host/db";
-    let said = refused(serve(scratch.path(), &[secret])).await;
-    assert!(
-        said.contains("no PostgreSQL store") && !said.contains("hunter2"),
-        "{said}"
-    );
+    for wrong in [
+        "mysql://user:hunter2@host/db",
+        "postgres://user:hunter2/x@db/y",
+    ] {
+        let said = refused(serve(scratch.path(), &[&format!("--database={wrong}")])).await;
+        assert!(
+            said.contains("--database") && !said.contains("hunter2"),
+            "{said}"
+        );
+    }
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = format!("--listen={}", taken.local_addr().unwrap());
     let mut command = tidings(scratch.path());
