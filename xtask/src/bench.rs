@@ -1,10 +1,14 @@
 //! `cargo xtask bench`: the real program under load, measured from outside.
 //!
-//! Three processes share the machine: the server, the load generator and the sink. [`run_once`]
-//! measures one run of a [`scenario::Scenario`], [`process`] reads what the system knows of the
-//! server, [`machine`] describes the machine, [`report`] makes the table.
+//! Servers, the load generator and the sink are processes of their own that share the machine.
+//! [`run_once`] measures one run of a [`scenario::Situation`], [`ground`] is the database below the
+//! servers, [`process`] reads what the system knows of a server, [`machine`] describes the machine,
+//! [`report`] makes the table.
 
+mod ends;
+mod ground;
 mod machine;
+mod noisy;
 mod process;
 mod report;
 mod run_once;
@@ -12,20 +16,22 @@ mod scenario;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use anyhow::ensure;
+use clap::{Args, Subcommand};
 
 use crate::{
     machine_clock::Stopwatch,
     step::{announce, cargo, run as run_step, target_directory},
 };
+use ground::{DatabaseKind, Ground};
 use report::Row;
 use run_once::Bench;
-use scenario::Scenario;
+use scenario::{Scenario, Situation};
 
 pub(crate) const ABOUT: &str = "\
 Measure the real program and print a table for docs/benchmarks.md.
 
-It builds the program with optimisations and starts it as in production: an embedded database on disk in target/bench, fsync for every commit, metrics, signatures, the delivery log; only that plain HTTP to this machine is allowed. A load generator publishes, a sink receives; both are processes of their own on the same machine. Every run has a fresh database and a warm-up that does not count; the table has the median of each figure over the runs.
+It builds the program with optimisations and starts it as in production: an embedded database on disk in target/bench, or a private PostgreSQL started for it, fsync for every commit, metrics, signatures, the delivery log; only that plain HTTP to this machine is allowed. A load generator publishes, a sink receives; both are processes of their own on the same machine. Every run has a fresh database and a warm-up that does not count; the table has the median of each figure over the runs.
 
 Progress goes to standard error, the table to standard output. Compare figures within one run of this command: between two, a virtual machine drifts by a quarter.";
 
@@ -33,14 +39,30 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   cargo xtask bench                                the table of docs/benchmarks.md, some 5 minutes
   cargo xtask bench --quick                        one short run of each scenario
-  cargo xtask bench --scenario one --runs 5        one scenario, more often";
+  cargo xtask bench --scenario one --runs 5        one scenario, more often
+  cargo xtask bench --database postgres            on PostgreSQL, with 1, 2 and 3 nodes
+  cargo xtask bench --database postgres --scenario one --nodes 2
+  cargo xtask bench noisy                          what one company's trouble costs another";
 
 /// What to measure, how often, for how long.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    special: Option<Special>,
+
     /// Which scenarios; all of them unless given
     #[arg(long, value_enum, value_name = "NAME")]
     scenario: Vec<Scenario>,
+
+    /// Which database
+    #[arg(long, value_enum, value_name = "NAME", default_value = "sqlite")]
+    database: DatabaseKind,
+
+    /// How many nodes share the PostgreSQL; without it 1 for every scenario, and 2 and 3 for the
+    /// first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    nodes: Option<u8>,
 
     /// How often each scenario is run, with a fresh database each time
     #[arg(long, value_name = "N", default_value = "3")]
@@ -59,6 +81,44 @@ pub(crate) struct BenchArgs {
     no_build: bool,
 }
 
+/// What is measured instead.
+#[derive(Debug, Subcommand)]
+enum Special {
+    /// What one company's trouble costs another
+    #[command(long_about = noisy::ABOUT)]
+    Noisy(noisy::NoisyArgs),
+}
+
+impl BenchArgs {
+    /// What is measured, in the table's order.
+    fn situations(&self) -> anyhow::Result<Vec<Situation>> {
+        let embedded = self.database == DatabaseKind::Sqlite;
+        let nodes = usize::from(self.nodes.unwrap_or(1));
+        ensure!(
+            nodes == 1 || !embedded,
+            "the embedded database belongs to one node; --nodes needs --database postgres"
+        );
+        let all = self.scenario.is_empty();
+        let scenarios = if all {
+            &Scenario::ALL[..]
+        } else {
+            &self.scenario
+        };
+        let mut situations: Vec<_> = scenarios
+            .iter()
+            .map(|&scenario| Situation { scenario, nodes })
+            .collect();
+        if all && !embedded && self.nodes.is_none() {
+            let more = [2, 3].map(|nodes| Situation {
+                scenario: Scenario::One,
+                nodes,
+            });
+            situations.extend(more);
+        }
+        Ok(situations)
+    }
+}
+
 /// Measures and prints the table.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let (runs, seconds) = if args.quick {
@@ -66,11 +126,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     } else {
         (args.runs.max(1), args.seconds.max(1))
     };
-    let scenarios = if args.scenario.is_empty() {
-        Scenario::ALL.to_vec()
-    } else {
-        args.scenario.clone()
-    };
+    let situations = args.situations()?;
     if !args.no_build {
         run_step(&mut cargo([
             "build",
@@ -85,27 +141,35 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let stopwatch = Stopwatch::start();
     let directory = target_directory().join("bench");
     std::fs::create_dir_all(&directory)?;
+    if let Some(Special::Noisy(noisy)) = &args.special {
+        let (server, ends) = (built("tidings"), built("tidings-bench"));
+        return noisy::run(noisy.clone(), server, ends, directory);
+    }
     let bench = Bench {
         server: built("tidings"),
         ends: built("tidings-bench"),
         directory: directory.clone(),
         seconds,
+        ground: Ground::prepare(args.database, &directory.join("data")),
     };
     let machine = machine::describe(&directory)?;
     announce("a yardstick: the load generator and the sink without a server");
     let ends = bench.measure_ends()?;
     let mut rows = Vec::new();
-    for scenario in scenarios {
+    for situation in situations {
         let mut figures = Vec::with_capacity(runs);
         for number in 1..=runs {
-            announce(&format!("{}: run {number} of {runs}", scenario.describe()));
-            let measured = bench.run(scenario)?;
+            announce(&format!("{}: run {number} of {runs}", situation.describe()));
+            let measured = bench.run(situation)?;
             eprintln!("  {}", report::tell(&measured));
             figures.push(measured);
         }
-        rows.push(Row::of(scenario, &figures));
+        rows.push(Row::of(situation, &figures));
     }
-    println!("{}", report::table(&machine, ends, (runs, seconds), &rows));
+    println!(
+        "{}",
+        report::table(&machine, args.database, ends, (runs, seconds), &rows)
+    );
     eprintln!("measured in {}", stopwatch.told());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The real program as a process: a fresh database, a key, `tidings serve`, and its end.
+//! The real program as a process: a database, a key, `tidings serve`, and its end.
 
 use std::{
     fs::{self, File},
@@ -22,37 +22,80 @@ const START_AT_MOST: Duration = Duration::from_secs(30);
 /// How long it may take to stop: 15 s are promised.
 const STOP_AT_MOST: Duration = Duration::from_secs(15);
 
+/// The encryption key of all these servers: 32 zero bytes.
+const ENCRYPTION_KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
 /// A server that runs until it is stopped or dropped.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
     child: Child,
     address: SocketAddr,
-    database: PathBuf,
     key: String,
+}
+
+/// Where servers store everything.
+#[derive(Clone, Debug)]
+pub(crate) enum Storage {
+    /// A file of its own.
+    Sqlite(PathBuf),
+    /// A database that several may share.
+    Postgres(String),
+}
+
+impl Storage {
+    /// What `--database` is told.
+    fn url(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Postgres(url) => url.clone(),
+        }
+    }
 }
 
 impl ServerProcess {
     /// Starts `tidings serve` for development, with everything else at its default, on a fresh
-    /// database in `directory`, which is emptied first. The log goes to `server.log` there.
-    pub(crate) fn start(program: &Path, directory: &Path) -> anyhow::Result<Self> {
+    /// database, which gets a key. `directory` is emptied first; the log goes to `server.log`
+    /// there.
+    pub(crate) fn start(
+        storage: &Storage,
+        program: &Path,
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
         ensure!(
             program.exists(),
             "{} is not built; run: cargo build",
             program.display()
         );
-        if directory.exists() {
-            fs::remove_dir_all(directory)?;
-        }
-        fs::create_dir_all(directory)?;
-        let database = directory.join("tidings.db");
-        let url = format!("sqlite:{}", database.display());
+        make_empty(directory)?;
         let mut keys = tidings(program, directory);
-        keys.args(["keys", "create", "--name", "xtask", "--database", &url]);
+        keys.args(["keys", "create", "--name", "xtask"])
+            .args(["--database", &storage.url()]);
         let key = output_of(&mut keys)?;
+        Self::serve(storage, program, directory, key)
+    }
+
+    /// Starts another node on the same database as `first`.
+    pub(crate) fn start_beside(
+        first: &Self,
+        storage: &Storage,
+        program: &Path,
+        directory: &Path,
+    ) -> anyhow::Result<Self> {
+        make_empty(directory)?;
+        Self::serve(storage, program, directory, first.key.clone())
+    }
+
+    fn serve(
+        storage: &Storage,
+        program: &Path,
+        directory: &Path,
+        key: String,
+    ) -> anyhow::Result<Self> {
         let address = free_address()?;
         let mut serve = tidings(program, directory);
         serve
-            .args(["serve", "--environment", "development", "--database", &url])
+            .args(["serve", "--environment", "development"])
+            .args(["--database", &storage.url()])
             .args(["--listen", &address.to_string()])
             .stdout(File::create(directory.join("server.out"))?)
             .stderr(File::create(directory.join("server.log"))?);
@@ -63,7 +106,6 @@ impl ServerProcess {
         let mut server = Self {
             child,
             address,
-            database,
             key,
         };
         server.await_readiness().with_context(|| {
@@ -147,13 +189,12 @@ impl ServerProcess {
         self.call("POST", "/api/v1/webhooks/subscriptions", &wish, 201)
     }
 
-    /// Stops it politely, expects that it ends well and in time, and returns where its database
-    /// is.
-    pub(crate) fn stop(mut self) -> anyhow::Result<PathBuf> {
+    /// Stops it politely, and expects that it ends well and in time.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         output_of(Command::new("kill").args(["-TERM", &self.id().to_string()]))?;
         let status = wait_until(STOP_AT_MOST, || Ok(self.child.try_wait()?))?;
         match status {
-            Some(status) if status.success() => Ok(self.database.clone()),
+            Some(status) if status.success() => Ok(()),
             Some(status) => bail!("the server did not end well: {status}"),
             None => bail!("the server did not end within {} s", STOP_AT_MOST.as_secs()),
         }
@@ -168,6 +209,13 @@ impl Drop for ServerProcess {
     }
 }
 
+fn make_empty(directory: &Path) -> anyhow::Result<()> {
+    if directory.exists() {
+        fs::remove_dir_all(directory)?;
+    }
+    Ok(fs::create_dir_all(directory)?)
+}
+
 /// The program, in a directory without a configuration file and without settings from outside.
 fn tidings(program: &Path, directory: &Path) -> Command {
     let mut command = Command::new(program);
@@ -177,5 +225,7 @@ fn tidings(program: &Path, directory: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // With PostgreSQL, all nodes are given the same.
+    command.env("TIDINGS_ENCRYPTION_KEY", ENCRYPTION_KEY);
     command
 }

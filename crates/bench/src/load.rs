@@ -3,7 +3,12 @@
 //! One task per connection, one request at a time on each. When requests are due is [`Pace`]'s
 //! affair, what they say is [`Template`]'s.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -33,9 +38,9 @@ const REST_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 /// What to publish, where, and how fast.
 #[derive(Args, Debug)]
 pub(crate) struct LoadArgs {
-    /// The server's address, plain HTTP
+    /// The server's address, plain HTTP; once for each node, which share the connections
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    url: Uri,
+    url: Vec<Uri>,
 
     /// The API key
     #[arg(
@@ -69,6 +74,10 @@ pub(crate) struct LoadArgs {
     /// How long to publish, in seconds
     #[arg(long, value_name = "N", default_value = "20")]
     seconds: u64,
+
+    /// Stop earlier, once so many events have been sent
+    #[arg(long, value_name = "N")]
+    events: Option<u64>,
 }
 
 /// What came of it; times in microseconds since 1970, latencies in microseconds.
@@ -90,9 +99,10 @@ struct LoadReport {
 /// What the connections share.
 #[derive(Debug)]
 struct Load {
-    server: Server,
     template: Template,
     pace: Pace,
+    /// How many may still be sent.
+    left: Cell<u64>,
     figures: RefCell<Figures>,
 }
 
@@ -116,24 +126,29 @@ type Connection = SendRequest<Full<Bytes>>;
 
 /// Publishes as `args` say and prints the report.
 pub(crate) async fn run(args: LoadArgs) -> anyhow::Result<()> {
-    let server = Server::new(&args.url, &args.key)?;
+    let servers = args.url.iter().map(|url| Server::new(url, &args.key));
+    let servers: Vec<_> = servers
+        .map(|server| server.map(Rc::new))
+        .collect::<Result<_, _>>()?;
     let mut connections = Vec::with_capacity(args.concurrency);
-    for _ in 0..args.concurrency {
-        connections.push(server.connect().await?);
+    for server in servers.iter().cycle().take(args.concurrency) {
+        connections.push((Rc::clone(server), server.connect().await?));
     }
     let span = Duration::from_secs(args.seconds);
     let started_us = now_us();
     let load = Rc::new(Load {
-        server,
         template: Template::new(&args.event_type, &args.company, args.payload_bytes),
         pace: args
             .rate
             .map_or_else(|| Pace::closed(span), |rate| Pace::open(rate, span)),
+        left: Cell::new(args.events.unwrap_or(u64::MAX)),
         figures: RefCell::default(),
     });
     let tasks: Vec<_> = connections
         .into_iter()
-        .map(|connection| spawn_local(publish_until_the_end(Rc::clone(&load), connection)))
+        .map(|(server, connection)| {
+            spawn_local(publish_until_the_end(Rc::clone(&load), server, connection))
+        })
         .collect();
     for task in tasks {
         task.await.context("a connection's task died")??;
@@ -151,10 +166,18 @@ pub(crate) async fn run(args: LoadArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn publish_until_the_end(load: Rc<Load>, connection: Connection) -> anyhow::Result<()> {
+async fn publish_until_the_end(
+    load: Rc<Load>,
+    server: Rc<Server>,
+    connection: Connection,
+) -> anyhow::Result<()> {
     let mut connection = connection;
     while let Some(due_us) = load.pace.next_due_us().await {
-        let request = load.server.publication(load.template.body(due_us));
+        let Some(left) = load.left.get().checked_sub(1) else {
+            break;
+        };
+        load.left.set(left);
+        let request = server.publication(load.template.body(due_us));
         match exchange(&mut connection, request).await {
             Ok(status) if status.is_success() => {
                 let mut figures = load.figures.borrow_mut();
@@ -172,7 +195,7 @@ async fn publish_until_the_end(load: Rc<Load>, connection: Connection) -> anyhow
             }
             Err(_) => {
                 load.figures.borrow_mut().failed += 1;
-                connection = load.server.connect().await?;
+                connection = server.connect().await?;
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The sink: a receiver that answers 204 at once, on whatever path, and counts.
 //!
 //! `GET /stats` tells what has arrived, `POST /reset` forgets it; both have no cost while nobody
-//! asks. What is counted is [`Tally`]'s affair.
+//! asks. What is counted is [`Tally`]'s affair. A hanging one takes every delivery and never
+//! answers.
 
 use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc};
 
@@ -11,7 +12,7 @@ use clap::Args;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, header::CONTENT_TYPE,
-    header::HeaderValue, server::conn::http1, service::service_fn,
+    header::HeaderValue, http::request::Parts, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use standardwebhooks::Webhook;
@@ -42,12 +43,17 @@ pub(crate) struct SinkArgs {
     /// Check the signature of every Nth delivery: each check costs some 3 µs
     #[arg(long, value_name = "N", default_value = "64", requires = "secret")]
     verify_every: u64,
+
+    /// Read every delivery and never answer it: a dead endpoint of the worst kind
+    #[arg(long)]
+    hang: bool,
 }
 
 struct Sink {
     tally: RefCell<Tally>,
     webhook: Option<Webhook>,
     verify_every: u64,
+    hang: bool,
 }
 
 /// Receives until SIGTERM or SIGINT, then prints what arrived.
@@ -57,6 +63,7 @@ pub(crate) async fn run(args: SinkArgs) -> anyhow::Result<()> {
         tally: RefCell::default(),
         webhook: webhook.context("--secret is no signing secret (whsec_ and base64)")?,
         verify_every: args.verify_every.max(1),
+        hang: args.hang,
     });
     let listener = TcpListener::bind(args.listen)
         .await
@@ -122,14 +129,23 @@ impl Sink {
             return status(StatusCode::BAD_REQUEST);
         };
         let time = sent_us.to_be_bytes();
+        self.count(&head, id.unwrap_or(&time), &body, (sent_us, now_us));
+        if self.hang {
+            // Until the sender gives up and closes the connection.
+            std::future::pending::<()>().await;
+        }
+        status(StatusCode::NO_CONTENT)
+    }
+
+    /// Counts a delivery, and checks its signature where it is its turn.
+    fn count(&self, head: &Parts, id: &[u8], body: &Bytes, (sent_us, now_us): (u64, u64)) {
         let mut tally = self.tally.borrow_mut();
-        let number = tally.arrived(head.uri.path(), id.unwrap_or(&time), sent_us, now_us);
+        let number = tally.arrived(head.uri.path(), id, sent_us, now_us);
         if let Some(webhook) = &self.webhook
             && number % self.verify_every == 1 % self.verify_every
         {
-            tally.checked(webhook.verify(&body, &head.headers).is_ok());
+            tally.checked(webhook.verify(body, &head.headers).is_ok());
         }
-        status(StatusCode::NO_CONTENT)
     }
 
     fn report(&self) -> anyhow::Result<String> {

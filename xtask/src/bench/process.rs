@@ -1,7 +1,7 @@
 //! What the system knows of a running process (Linux's `/proc`), and what the server tells of
 //! itself at `/metrics`.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::{Context as _, ensure};
 
@@ -10,8 +10,8 @@ use crate::server_process::ServerProcess;
 /// Microseconds of one tick in `/proc/PID/stat`: Linux tells 100 a second on every architecture.
 const TICK_US: u64 = 10_000;
 
-/// What a server has used up and done so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What servers have used up and done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Usage {
     /// CPU time of all threads, user and system, in microseconds, to 10 ms.
     pub(super) cpu_us: u64,
@@ -19,12 +19,28 @@ pub(super) struct Usage {
     pub(super) commits: f64,
     /// Events that were stored.
     pub(super) events: f64,
+    /// SQL statements that were executed, those that begin and commit included.
+    pub(super) statements: f64,
     /// The most memory that it ever held, in KiB.
     pub(super) memory_peak_kib: u64,
 }
 
+/// What all of `servers` have used up and done so far; of memory, what one held at the most.
+pub(super) fn usage_of_all(servers: &[ServerProcess]) -> anyhow::Result<Usage> {
+    let mut all = Usage::default();
+    for server in servers {
+        let usage = usage(server)?;
+        all.cpu_us += usage.cpu_us;
+        all.commits += usage.commits;
+        all.events += usage.events;
+        all.statements += usage.statements;
+        all.memory_peak_kib = all.memory_peak_kib.max(usage.memory_peak_kib);
+    }
+    Ok(all)
+}
+
 /// What `server` has used up and done so far.
-pub(super) fn usage(server: &ServerProcess) -> anyhow::Result<Usage> {
+fn usage(server: &ServerProcess) -> anyhow::Result<Usage> {
     let metrics = server.request("GET", "/metrics", "")?;
     ensure!(
         metrics.status == 200,
@@ -38,17 +54,9 @@ pub(super) fn usage(server: &ServerProcess) -> anyhow::Result<Usage> {
         cpu_us: cpu_us(server.id())?,
         commits: metric("tidings_store_commits_total")?,
         events: metric("tidings_store_events_appended_total")?,
+        statements: metric("tidings_store_statements_total")?,
         memory_peak_kib: memory_peak_kib(&read(server.id(), "status")?).context("no VmHWM")?,
     })
-}
-
-/// Bytes of a SQLite database on disk: the file and what has not been moved into it yet.
-pub(super) fn database_bytes(database: &Path) -> anyhow::Result<u64> {
-    let log = database.with_extension("db-wal");
-    let bytes = fs::metadata(database)
-        .with_context(|| format!("cannot see {}", database.display()))?
-        .len();
-    Ok(bytes + fs::metadata(log).map_or(0, |file| file.len()))
 }
 
 /// CPU time that all threads of a process have used so far, in microseconds, to 10 ms.

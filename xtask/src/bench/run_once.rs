@@ -1,39 +1,22 @@
-//! One run: a server with a fresh database and a sink, a warm-up, the load, and the wait until
+//! One run: servers with a fresh database and a sink, a warm-up, the load, and the wait until
 //! everything that was accepted has been delivered.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use anyhow::ensure;
 
 use super::{
-    process::{Usage, cpu_us, database_bytes, usage},
-    scenario::Scenario,
+    ends::{Arrived, Load, LoadPlan, SECRET, Sink, as_f64, per_second},
+    ground::{Ground, GroundUsage},
+    process::{Usage, cpu_us, usage_of_all},
+    scenario::{Scenario, Situation},
 };
-use crate::{
-    http,
-    machine_clock::{rest, wait_until},
-    server_process::ServerProcess,
-    step::output_of,
-};
+use crate::server_process::{ServerProcess, Storage};
 
 /// Whose events, as the load generator has it by default.
 const COMPANY: &str = "bench";
-/// The secret of every subscription, so that the sink can check signatures: 32 zero bytes.
-const SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// How long the warm-up publishes, in seconds.
 const WARM_UP_SECONDS: u64 = 3;
-/// How long deliveries may still arrive after the load has ended.
-const DRAIN_AT_MOST: Duration = Duration::from_mins(2);
-/// After the last delivery has arrived, it is logged with the next commit.
-const LAST_COMMIT: Duration = Duration::from_millis(300);
 
 /// The programs, and where and how long they run.
 #[derive(Debug)]
@@ -46,6 +29,8 @@ pub(super) struct Bench {
     pub(super) directory: PathBuf,
     /// How long the load lasts, in seconds.
     pub(super) seconds: u64,
+    /// What the servers store in.
+    pub(super) ground: Ground,
 }
 
 /// What one run showed.
@@ -61,8 +46,14 @@ pub(super) struct Figures {
     /// From a publication being due to its arrival at the sink, in milliseconds.
     pub(super) arrival_p50_ms: f64,
     pub(super) arrival_p99_ms: f64,
-    /// CPU time of the server per delivery, in microseconds, everything included.
+    /// CPU time of the servers per delivery, in microseconds, everything included.
     pub(super) cpu_us_per_delivery: f64,
+    /// CPU time of PostgreSQL per delivery, in microseconds; 0 with the embedded store.
+    pub(super) postgres_cpu_us_per_delivery: f64,
+    /// SQL statements per delivery.
+    pub(super) statements_per_delivery: f64,
+    /// Bytes of PostgreSQL's log of changes per delivery.
+    pub(super) wal_bytes_per_delivery: f64,
     /// Bytes of the database per event, after the server has stopped.
     pub(super) bytes_per_event: f64,
     /// Events per commit, and so per fsync; the commits that settle deliveries are counted, too.
@@ -71,6 +62,13 @@ pub(super) struct Figures {
     pub(super) memory_peak_mib: f64,
     /// Publications that were not answered 201.
     pub(super) refused: f64,
+}
+
+impl Figures {
+    /// CPU time per delivery, of the servers and PostgreSQL together.
+    pub(super) fn cpu_us_together(&self) -> f64 {
+        self.cpu_us_per_delivery + self.postgres_cpu_us_per_delivery
+    }
 }
 
 /// What the load generator and the sink do without a server.
@@ -84,42 +82,59 @@ pub(super) struct Ends {
 
 impl Bench {
     /// Measures one run.
-    pub(super) fn run(&self, scenario: Scenario) -> anyhow::Result<Figures> {
+    pub(super) fn run(&self, situation: Situation) -> anyhow::Result<Figures> {
+        let Situation { scenario, nodes } = situation;
         let sink = Sink::start(&self.ends)?;
-        let server = ServerProcess::start(&self.server, &self.directory.join("server"))?;
+        let storage = self.ground.fresh()?;
+        let servers = self.start(&storage, nodes)?;
         for number in 0..scenario.subscriptions() {
             let url = format!("http://{}/{number}", sink.address);
-            server.subscribe(COMPANY, &url, &["*"], Some(SECRET))?;
+            servers[0].subscribe(COMPANY, &url, &["*"], Some(SECRET))?;
         }
-        let target = server.address();
-        let warm_up = self.load(target, server.key(), scenario, WARM_UP_SECONDS)?;
+        let targets: Vec<_> = servers.iter().map(ServerProcess::address).collect();
+        let key = servers[0].key();
+        let warm_up = self.load(&targets, key, scenario, WARM_UP_SECONDS)?;
         sink.await_deliveries(warm_up.accepted * scenario.subscriptions())?;
         sink.reset()?;
-        let before = usage(&server)?;
-        let load = self.load(target, server.key(), scenario, self.seconds)?;
+        let before = (usage_of_all(&servers)?, self.ground.usage());
+        let load = self.load(&targets, key, scenario, self.seconds)?;
         let expected = load.accepted * scenario.subscriptions();
         let arrived = sink.await_deliveries(expected)?;
-        let after = usage(&server)?;
-        let database = server.stop()?;
-        let bytes = database_bytes(&database)?;
-        // The databases of all runs together would fill a small disk.
-        fs::remove_file(database)?;
+        let after = (usage_of_all(&servers)?, self.ground.usage());
+        for server in servers {
+            server.stop()?;
+        }
+        let bytes = self.ground.bytes(&storage)?;
         ensure!(arrived.verified > 0, "no signature was checked");
         ensure!(
             arrived.forged == 0,
             "{} signatures are wrong",
             arrived.forged
         );
-        Ok(figures(&load, &arrived, (before, after), bytes))
+        Ok(figures(&load, &arrived, before, after, bytes))
+    }
+
+    /// So many nodes on the same database.
+    fn start(&self, storage: &Storage, nodes: usize) -> anyhow::Result<Vec<ServerProcess>> {
+        let directory = |number: usize| self.directory.join(format!("node-{number}"));
+        let first = ServerProcess::start(storage, &self.server, &directory(1))?;
+        let mut servers = vec![first];
+        for number in 2..=nodes {
+            let first = &servers[0];
+            let node =
+                ServerProcess::start_beside(first, storage, &self.server, &directory(number))?;
+            servers.push(node);
+        }
+        Ok(servers)
     }
 
     /// What the two ends do where the sink answers publications itself. That is a yardstick of the
     /// machine, and must be far above what is measured, or the ends are measured instead.
     pub(super) fn measure_ends(&self) -> anyhow::Result<Ends> {
         let sink = Sink::start(&self.ends)?;
-        self.load(sink.address, "none", Scenario::One, WARM_UP_SECONDS)?;
+        self.load(&[sink.address], "none", Scenario::One, WARM_UP_SECONDS)?;
         let before = cpu_us(sink.child.id())?;
-        let load = self.load(sink.address, "none", Scenario::One, WARM_UP_SECONDS)?;
+        let load = self.load(&[sink.address], "none", Scenario::One, WARM_UP_SECONDS)?;
         let used = cpu_us(sink.child.id())? - before;
         Ok(Ends {
             per_second: load.accepted_per_second(),
@@ -129,136 +144,32 @@ impl Bench {
 
     fn load(
         &self,
-        target: SocketAddr,
+        targets: &[SocketAddr],
         key: &str,
         scenario: Scenario,
         seconds: u64,
     ) -> anyhow::Result<Load> {
-        let mut command = Command::new(&self.ends);
-        command
-            .env("TIDINGS_API_KEY", key)
-            .args(["load", "--company", COMPANY, "--payload-bytes", "1024"])
-            .args(["--url", &format!("http://{target}")])
-            .args(["--seconds", &seconds.to_string()])
-            .args(scenario.load_args());
-        Load::parse(&serde_json::from_str(&output_of(&mut command)?)?)
-            .context("the load generator's report")
-    }
-}
-
-/// What the load generator reports.
-#[derive(Clone, Copy, Debug)]
-struct Load {
-    started_us: u64,
-    ended_us: u64,
-    accepted: u64,
-    refused: u64,
-    publish_p50_us: u64,
-    publish_p99_us: u64,
-}
-
-/// What the sink reports.
-#[derive(Clone, Copy, Debug)]
-struct Arrived {
-    distinct: u64,
-    last_us: u64,
-    verified: u64,
-    forged: u64,
-    age_p50_us: u64,
-    age_p99_us: u64,
-}
-
-impl Load {
-    fn parse(report: &Value) -> anyhow::Result<Self> {
-        let refused = report["refused"].as_object().context("no refused")?;
-        let refused: u64 = refused.values().filter_map(Value::as_u64).sum();
-        let load = Self {
-            started_us: number(report, "/startedUs")?,
-            ended_us: number(report, "/endedUs")?,
-            accepted: number(report, "/accepted")?,
-            refused: refused + number(report, "/failed")?,
-            publish_p50_us: number(report, "/publishUs/p50")?,
-            publish_p99_us: number(report, "/publishUs/p99")?,
+        let plan = LoadPlan {
+            targets,
+            key,
+            company: COMPANY,
+            seconds,
+            args: scenario.load_args(),
         };
-        ensure!(load.accepted > 0, "nothing was accepted: {report}");
-        Ok(load)
-    }
-
-    fn accepted_per_second(&self) -> f64 {
-        per_second(self.accepted, self.started_us, self.ended_us)
+        plan.run(&self.ends)
     }
 }
 
-impl Arrived {
-    fn parse(report: &Value) -> anyhow::Result<Self> {
-        Ok(Self {
-            distinct: number(report, "/distinct")?,
-            last_us: number(report, "/lastUs")?,
-            verified: number(report, "/verified")?,
-            forged: number(report, "/forged")?,
-            age_p50_us: number(report, "/ageUs/p50")?,
-            age_p99_us: number(report, "/ageUs/p99")?,
-        })
-    }
-}
-
-/// The sink as a process, until it is dropped.
-#[derive(Debug)]
-struct Sink {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Sink {
-    fn start(program: &PathBuf) -> anyhow::Result<Self> {
-        let mut child = Command::new(program)
-            .args(["sink", "--secret", SECRET])
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
-        let output = child.stdout.take().context("a pipe was asked for")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("http://");
-        let address = address.context("the sink tells its address")?.parse()?;
-        Ok(Self { child, address })
-    }
-
-    fn reset(&self) -> anyhow::Result<()> {
-        let answer = http::request(self.address, "POST", "/reset", &[], "")?;
-        ensure!(answer.status == 204, "/reset answered {}", answer.status);
-        Ok(())
-    }
-
-    fn report(&self) -> anyhow::Result<Arrived> {
-        let answer = http::request(self.address, "GET", "/stats", &[], "")?;
-        Arrived::parse(&serde_json::from_str(&answer.body)?).context("the sink's report")
-    }
-
-    /// Waits until so many different deliveries have arrived and are logged.
-    fn await_deliveries(&self, expected: u64) -> anyhow::Result<Arrived> {
-        let arrived = wait_until(DRAIN_AT_MOST, || {
-            Ok(Some(self.report()?).filter(|arrived| arrived.distinct >= expected))
-        })?;
-        let Some(arrived) = arrived else {
-            let distinct = self.report()?.distinct;
-            anyhow::bail!("{distinct} deliveries arrived where {expected} were owed");
-        };
-        rest(LAST_COMMIT);
-        Ok(arrived)
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        // Where it has ended already, there is nothing to kill or to wait for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn figures(load: &Load, arrived: &Arrived, usage: (Usage, Usage), bytes: u64) -> Figures {
-    let (before, after) = usage;
+fn figures(
+    load: &Load,
+    arrived: &Arrived,
+    before: (Usage, GroundUsage),
+    after: (Usage, GroundUsage),
+    bytes: u64,
+) -> Figures {
+    let (before, ground_before) = before;
+    let (after, ground_after) = after;
+    let per_delivery = |used: f64| used / as_f64(arrived.distinct);
     let ms = |us: u64| as_f64(us) / 1000.0;
     Figures {
         accepted_per_second: load.accepted_per_second(),
@@ -267,29 +178,19 @@ fn figures(load: &Load, arrived: &Arrived, usage: (Usage, Usage), bytes: u64) ->
         publish_p99_ms: ms(load.publish_p99_us),
         arrival_p50_ms: ms(arrived.age_p50_us),
         arrival_p99_ms: ms(arrived.age_p99_us),
-        cpu_us_per_delivery: as_f64(after.cpu_us - before.cpu_us) / as_f64(arrived.distinct),
+        cpu_us_per_delivery: per_delivery(as_f64(after.cpu_us - before.cpu_us)),
+        postgres_cpu_us_per_delivery: per_delivery(as_f64(
+            ground_after.cpu_us - ground_before.cpu_us,
+        )),
+        statements_per_delivery: per_delivery(after.statements - before.statements),
+        wal_bytes_per_delivery: per_delivery(as_f64(
+            ground_after.wal_bytes - ground_before.wal_bytes,
+        )),
         bytes_per_event: as_f64(bytes) / after.events,
         events_per_fsync: (after.events - before.events) / (after.commits - before.commits),
         memory_peak_mib: as_f64(after.memory_peak_kib) / 1024.0,
         refused: as_f64(load.refused),
     }
-}
-
-fn per_second(count: u64, from_us: u64, to_us: u64) -> f64 {
-    as_f64(count) * 1e6 / as_f64(to_us.saturating_sub(from_us).max(1))
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and times of a run are far below 2^52"
-)]
-fn as_f64(number: u64) -> f64 {
-    number as f64
-}
-
-fn number(report: &Value, pointer: &str) -> anyhow::Result<u64> {
-    let value = report.pointer(pointer).and_then(Value::as_u64);
-    value.with_context(|| format!("no number at {pointer}"))
 }
 
 #[cfg(test)]
@@ -311,13 +212,23 @@ mod tests {
             cpu_us: 100_000,
             commits: 10.0,
             events: 500.0,
+            statements: 50.0,
             memory_peak_kib: 1024,
         };
         let after = Usage {
             cpu_us: 150_000,
             commits: 60.0,
             events: 1500.0,
+            statements: 250.0,
             memory_peak_kib: 20_480,
+        };
+        let ground_before = GroundUsage {
+            cpu_us: 1000,
+            wal_bytes: 500_000,
+        };
+        let ground_after = GroundUsage {
+            cpu_us: 31_000,
+            wal_bytes: 2_500_000,
         };
         let load = Load::parse(&load).unwrap();
         let arrived = Arrived::parse(&arrived).unwrap();
@@ -329,24 +240,23 @@ mod tests {
             arrival_p50_ms: 2.5,
             arrival_p99_ms: 20.0,
             cpu_us_per_delivery: 50.0,
+            postgres_cpu_us_per_delivery: 30.0,
+            statements_per_delivery: 0.2,
+            wal_bytes_per_delivery: 2000.0,
             bytes_per_event: 2000.0,
             events_per_fsync: 20.0,
             memory_peak_mib: 20.0,
             refused: 3.0,
         };
         assert_eq!(
-            figures(&load, &arrived, (before, after), 3_000_000),
+            figures(
+                &load,
+                &arrived,
+                (before, ground_before),
+                (after, ground_after),
+                3_000_000
+            ),
             expected
         );
-    }
-
-    #[test]
-    fn a_load_without_an_accepted_event_is_an_error() {
-        let report = json!({
-            "startedUs": 1, "endedUs": 2, "accepted": 0, "failed": 0, "refused": {"401": 9},
-            "publishUs": {"p50": 0, "p99": 0}
-        });
-        let error = Load::parse(&report).unwrap_err().to_string();
-        assert!(error.contains("401"), "{error}");
     }
 }

@@ -13,6 +13,24 @@ pub(super) enum Scenario {
     Low,
 }
 
+/// A scenario on so many nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Situation {
+    pub(super) scenario: Scenario,
+    pub(super) nodes: usize,
+}
+
+impl Situation {
+    /// For people.
+    pub(super) fn describe(self) -> String {
+        let scenario = self.scenario.describe();
+        match self.nodes {
+            1 => scenario.to_owned(),
+            nodes => format!("{scenario}, {nodes} nodes"),
+        }
+    }
+}
+
 impl Scenario {
     /// All of them, in the order of the table.
     pub(super) const ALL: [Self; 3] = [Self::One, Self::FanOut, Self::Low];
