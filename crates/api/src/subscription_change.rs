@@ -7,7 +7,7 @@ use axum::{body::Body, extract::State, response::Response};
 use http::{HeaderMap, header};
 use tidings_domain::{
     api_key::Scope,
-    subscription::{EventTypes, Subscription},
+    subscription::{EventTypes, MaxPerSecond, Subscription},
     target::TargetUrl,
 };
 use tidings_store::{SubscriptionChange, Updated};
@@ -45,6 +45,13 @@ pub(crate) struct ChangedFields {
     /// Off ends what is pending, and nothing is owed meanwhile; on clears `disabledReason`.
     #[schema(nullable = false)]
     enabled: Option<bool>,
+    /// Another delivery rate; null for as many attempts as it takes.
+    #[schema(rename = "maxPerSecond", value_type = Option<u16>, minimum = 1, maximum = 10_000)]
+    #[expect(
+        clippy::option_option,
+        reason = "missing, null and given are three things"
+    )]
+    max_per_second: Option<Option<MaxPerSecond>>,
 }
 
 impl ChangedFields {
@@ -54,12 +61,14 @@ impl ChangedFields {
             event_types: form.present("eventTypes", values::event_types),
             description: form.nullable("description", values::description),
             enabled: form.present("enabled", values::boolean),
+            max_per_second: form.nullable("maxPerSecond", values::max_per_second),
         };
         let change = SubscriptionChange {
             url: fields.url,
             event_types: fields.event_types,
             description: fields.description,
             enabled: fields.enabled,
+            max_per_second: fields.max_per_second,
         };
         form.finish(Some(change))
     }
@@ -119,7 +128,7 @@ pub(crate) async fn update(
         check_target(&api, url).await?;
     }
     if is_empty(&change) {
-        return Ok(answer(current));
+        return Ok(answer(&api, current));
     }
     let expected = guarded.then_some(current.version);
     let now = api.clock.now();
@@ -128,15 +137,18 @@ pub(crate) async fn update(
         .update_subscription(company.as_ref(), id, expected, change, now)
         .await?;
     match updated {
-        Updated::Changed(subscription) => Ok(answer(subscription)),
+        Updated::Changed(subscription) => Ok(answer(&api, subscription)),
         Updated::NotFound => Err(Problem::not_found("subscription")),
         Updated::Stale => Err(stale()),
     }
 }
 
-fn answer(subscription: Subscription) -> Response {
+fn answer(api: &Api, subscription: Subscription) -> Response {
     let version = subscription.version;
-    shown(version, &SubscriptionView::from(subscription))
+    shown(
+        version,
+        &SubscriptionView::at(api.clock.now(), subscription),
+    )
 }
 
 fn is_empty(change: &SubscriptionChange) -> bool {
@@ -144,6 +156,7 @@ fn is_empty(change: &SubscriptionChange) -> bool {
         && change.event_types.is_none()
         && change.description.is_none()
         && change.enabled.is_none()
+        && change.max_per_second.is_none()
 }
 
 fn stale() -> Problem {

@@ -12,7 +12,7 @@ use tidings_domain::{
     cursor::Order,
     id::SubscriptionId,
     secret::Secret,
-    subscription::{DisabledReason, EventTypes, ManagedBy, Subscription},
+    subscription::{DisabledReason, EventTypes, ManagedBy, MaxPerSecond, Subscription},
     target::TargetUrl,
     time::UtcMillis,
 };
@@ -58,6 +58,9 @@ pub(crate) struct NewSubscriptionFields {
     #[schema(rename = "managedBy", value_type = Option<String>, default = "api",
         pattern = "^(api|portal|zapier|n8n|make)$")]
     managed_by: ManagedBy,
+    /// How many attempts a second it gets at the most; null for as many as it takes.
+    #[schema(rename = "maxPerSecond", value_type = Option<u16>, minimum = 1, maximum = 10_000)]
+    max_per_second: Option<MaxPerSecond>,
     /// Whose it is. Needed with a platform key, and may be in the query instead.
     #[schema(rename = "companyId", value_type = Option<CompanyIdSchema>)]
     company: CompanyId,
@@ -84,12 +87,20 @@ pub(crate) struct SubscriptionView {
     description: Option<String>,
     /// Whether it receives anything.
     enabled: bool,
-    /// Why the server disabled it: `gone` (the receiver answered 410). Null where it did not.
+    /// Why the server disabled it: `gone` (the receiver answered 410) or `failing` (it did nothing
+    /// but fail for five days). Null where it did not.
     #[schema(value_type = Option<String>, example = json!(null))]
     disabled_reason: Option<&'static str>,
     /// Who manages it.
     #[schema(value_type = String, pattern = "^(api|portal|zapier|n8n|make)$", example = "api")]
     managed_by: &'static str,
+    /// How many attempts a second it gets at the most; null for as many as it takes.
+    #[schema(value_type = Option<u16>, minimum = 1, maximum = 10_000, example = json!(null))]
+    max_per_second: Option<u16>,
+    /// Its circuit breaker: `closed`, deliveries are made; `open`, it keeps failing and is left
+    /// alone for a while; `halfOpen`, one delivery is made to see whether it works again.
+    #[schema(value_type = String, pattern = "^(closed|open|halfOpen)$", example = "closed")]
+    breaker: &'static str,
     /// When it was made.
     #[schema(value_type = String, format = DateTime, example = "2026-11-23T08:30:00.000Z")]
     created_utc: UtcMillis,
@@ -109,8 +120,9 @@ struct CreatedView<'a> {
     secret: &'a str,
 }
 
-impl From<Subscription> for SubscriptionView {
-    fn from(subscription: Subscription) -> Self {
+impl SubscriptionView {
+    /// A subscription as it is at `now`.
+    pub(crate) fn at(now: UtcMillis, subscription: Subscription) -> Self {
         Self {
             id: subscription.id,
             company_id: subscription.company,
@@ -120,6 +132,8 @@ impl From<Subscription> for SubscriptionView {
             enabled: subscription.enabled,
             disabled_reason: subscription.disabled_reason.map(DisabledReason::as_str),
             managed_by: subscription.managed_by.as_str(),
+            max_per_second: subscription.max_per_second.map(MaxPerSecond::get),
+            breaker: subscription.health.breaker_at(now).as_str(),
             created_utc: subscription.created,
             updated_utc: subscription.updated,
         }
@@ -164,6 +178,7 @@ impl NewSubscriptionFields {
         let managed_by = form
             .optional("managedBy", values::managed_by)
             .unwrap_or_default();
+        let max_per_second = form.optional("maxPerSecond", values::max_per_second);
         let company = company(form)?;
         let needed = url.zip(event_types).zip(company);
         Ok(needed.map(|((url, event_types), company)| Self {
@@ -173,6 +188,7 @@ impl NewSubscriptionFields {
             description,
             enabled,
             managed_by,
+            max_per_second,
             company,
         }))
     }
@@ -231,13 +247,14 @@ pub(crate) async fn create(
         description: fields.description,
         enabled: fields.enabled,
         managed_by: fields.managed_by,
+        max_per_second: fields.max_per_second,
         now,
     };
     let subscription = api.store.create_subscription(new).await?;
     let location = format!("/api/v1/webhooks/subscriptions/{}", subscription.id);
     let version = subscription.version;
     let view = CreatedView {
-        subscription: subscription.into(),
+        subscription: SubscriptionView::at(now, subscription),
         secret: secret.expose(),
     };
     Ok(answer::created(shown(version, &view), location))
@@ -303,7 +320,10 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, call: Call) -> Result<Resp
         .subscriptions(&place.company()?, place.order, place.after(), place.limit)
         .await?;
     let subscriptions = page.subscriptions.into_iter();
-    let views: Vec<SubscriptionView> = subscriptions.map(Into::into).collect();
+    let now = api.clock.now();
+    let views: Vec<_> = subscriptions
+        .map(|subscription| SubscriptionView::at(now, subscription))
+        .collect();
     let json = serde_json::to_vec(&views).unwrap_or_default().into();
     Ok(place.answer(&api, call.path(), json, page.next, page.has_more))
 }
@@ -328,7 +348,8 @@ pub(crate) async fn get(
     let company = call.company(caller)?;
     let subscription = found(&api, company.as_ref(), ids.subscription()?).await?;
     let version = subscription.version;
-    Ok(shown(version, &SubscriptionView::from(subscription)))
+    let view = SubscriptionView::at(api.clock.now(), subscription);
+    Ok(shown(version, &view))
 }
 
 /// The subscription, if it exists for the company; 404 otherwise.

@@ -11,7 +11,7 @@ use tidings_domain::{
     event_type::{EventType, EventTypePattern},
     json_object::JsonObject,
     secret::Secret,
-    subscription::{DESCRIPTION_CHARS_MAX, EVENT_TYPES_MAX, EventTypes, ManagedBy},
+    subscription::{DESCRIPTION_CHARS_MAX, EVENT_TYPES_MAX, EventTypes, ManagedBy, MaxPerSecond},
     time::UtcMillis,
 };
 
@@ -128,6 +128,13 @@ fn people_text(value: &RawValue, chars_max: usize) -> Result<String, Fault> {
         return Err("must not contain the character NUL".into());
     }
     Ok(text.into_owned())
+}
+
+/// A delivery rate.
+pub(crate) fn max_per_second(value: &RawValue) -> Result<MaxPerSecond, Fault> {
+    let range = 1..=i64::from(MaxPerSecond::MAX);
+    let per_second = integer_in(range)(value)?;
+    MaxPerSecond::new(per_second).map_err(in_words)
 }
 
 /// Who manages a subscription.

@@ -6,12 +6,13 @@
 //! their own and report back through one channel. Time comes in as a parameter, so tests turn the
 //! clock and tick, and production ([`crate::run`]) waits for the next reason to tick.
 //!
-//! The parts: [`intake`] takes in what happened, [`crate::lanes`] chooses fairly, [`crate::flight`]
+//! The parts: [`intake`] takes in what happened, [`care`] sees to endpoints that fail or are slow, [`crate::lanes`] chooses fairly, [`crate::flight`]
 //! makes and judges an attempt, [`crate::settler`] brings outcomes into the store,
 //! [`crate::claims`] knows when to look into the table, [`crate::leases`] keeps the hold on the
 //! work, [`crate::releases`] lets go of work whose subscription ended. But for the first, none of
 //! them makes a call of the store or knows of the others; this file does.
 
+mod care;
 mod intake;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
@@ -23,8 +24,11 @@ use tidings_domain::{
 use tidings_store::{Claimed, Delivery, Handover, LeaseId, Renewal, Settled, Store, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use care::Failing;
+
 use crate::{
     claims::Claims,
+    endpoints::Endpoints,
     flight::{Flight, Landed},
     health::DispatcherHealth,
     lanes::{Kind, Lanes},
@@ -81,6 +85,9 @@ pub struct Dispatcher {
     claims: Claims,
     leases: Leases,
     releases: Releases,
+    endpoints: Endpoints,
+    /// Subscriptions that are to be disabled because they fail for too long.
+    failing: Vec<Failing>,
     signers: Signers,
     slots: Arc<Semaphore>,
     retry_slots: Arc<Semaphore>,
@@ -116,6 +123,8 @@ enum Report {
     LeaseAcquired(UtcMillis, Result<LeaseId, StoreError>),
     LeaseRenewed(LeaseId, UtcMillis, Result<Renewal, StoreError>),
     LeaseEnded(UtcMillis, Result<(), StoreError>),
+    HealthNoted(Result<(), StoreError>),
+    FailingDisabled(Failing, Result<(), StoreError>),
 }
 
 /// The right to make one attempt; a retry needs one of the retries' slots as well.
@@ -146,6 +155,8 @@ impl Dispatcher {
             claims: Claims::new(),
             leases: Leases::new(options.lease_ms),
             releases: Releases::new(),
+            endpoints: Endpoints::default(),
+            failing: Vec::new(),
             signers: Signers::default(),
             slots: Arc::new(Semaphore::new(concurrency)),
             retry_slots: Arc::new(Semaphore::new(retries_max)),
@@ -179,6 +190,7 @@ impl Dispatcher {
         self.take_reports(now);
         self.take_handed_over(now);
         self.tend_leases(now);
+        self.tend_endpoints(now);
         self.settle(now);
         self.release(now);
         if self.phase == Phase::Running {
@@ -302,7 +314,9 @@ impl Dispatcher {
             }
             match self.store.endpoint(delivery.key.subscription) {
                 Some(endpoint) if endpoint.enabled && endpoint.epoch == delivery.epoch => {
-                    self.start(delivery, endpoint, slot, now);
+                    if let Some(delivery) = self.unless_parked(delivery, &endpoint, now) {
+                        self.start(delivery, endpoint, slot, now);
+                    }
                 }
                 endpoint => self.let_go(delivery, endpoint.as_deref(), now),
             }
@@ -342,6 +356,7 @@ impl Dispatcher {
                 .first_attempt_seconds
                 .observe(waited_ms as f64 / 1000.0);
         }
+        self.pace(&endpoint, now);
         let flight = Flight {
             signer: self.signers.signer(&endpoint, now),
             delivery,
@@ -369,6 +384,7 @@ impl Dispatcher {
             }
             _ => {
                 self.signers.forget(delivery.key.subscription);
+                self.let_go_of_endpoint(delivery.key.subscription);
                 self.metrics.released.inc();
             }
         }
@@ -440,6 +456,9 @@ impl Dispatcher {
         self.metrics.in_flight.set(gauge(self.lanes.in_flight()));
         self.metrics.in_memory.set(gauge(self.handover.held()));
         self.metrics.unsettled.set(gauge(self.settler.len()));
+        self.metrics
+            .breakers_open
+            .set(gauge(self.endpoints.tripped()));
     }
 
     fn next_wake(&self, now: UtcMillis) -> Option<UtcMillis> {
@@ -448,6 +467,8 @@ impl Dispatcher {
             self.leases.next_wake(now),
             self.settler.next_wake(),
             self.releases.next_wake(),
+            self.lanes.next_wake(),
+            self.endpoints.next_wake(),
             self.claims.next_wake(self.handover.has_refused()),
         ]
         .into_iter()

@@ -86,6 +86,11 @@ impl Landed {
         &self.delivery
     }
 
+    /// To whom.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// Judges it: what the store is to record, and what becomes of the delivery.
     pub(crate) fn judge(self, schedule: &RetrySchedule, random: &dyn Random) -> Unsettled {
         let Self {
@@ -110,8 +115,9 @@ impl Landed {
             Verdict::RetryAt(next) => Some(next),
             Verdict::Succeeded | Verdict::GaveUp | Verdict::Gone => None,
         };
-        let notice = (verdict == Verdict::Gone)
-            .then(|| notice::subscription_disabled(&endpoint, DisabledReason::Gone, ended, random));
+        let notice = (verdict == Verdict::Gone).then(|| {
+            notice::subscription_disabled(&endpoint, DisabledReason::Gone, ended, ended, random)
+        });
         let settlement = Settlement {
             key: delivery.key,
             lease: delivery.lease,
@@ -164,6 +170,7 @@ mod tests {
     use super::*;
     use async_trait::async_trait;
     use tidings_domain::{
+        breaker::EndpointHealth,
         clock::ManualClock,
         company::CompanyId,
         event::Event,
@@ -197,6 +204,8 @@ mod tests {
                 secrets,
                 enabled: true,
                 epoch: 3,
+                max_per_second: None,
+                health: EndpointHealth::default(),
             }),
             delivery: Delivery {
                 key: DeliveryKey {

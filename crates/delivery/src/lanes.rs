@@ -12,9 +12,9 @@
 //! costs the same however many lanes there are, but for one that makes the shares grow, which
 //! looks at every company once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tidings_domain::{company::CompanyId, id::SubscriptionId};
+use tidings_domain::{company::CompanyId, id::SubscriptionId, time::UtcMillis};
 use tidings_store::Delivery;
 
 /// First attempts and retries are chosen apart, so that neither starves the other.
@@ -32,12 +32,23 @@ pub(crate) enum Kind {
 pub(crate) struct Lanes {
     slots: usize,
     retry_slots: usize,
-    per_subscription: usize,
     lanes: BTreeMap<SubscriptionId, Lane>,
     companies: BTreeMap<CompanyId, Company>,
     ready: [VecDeque<CompanyId>; Kind::COUNT],
+    bounds: LaneBounds,
     waiting: usize,
     in_flight: usize,
+}
+
+/// How much each lane may have in flight, whether or not it exists.
+#[derive(Debug)]
+struct LaneBounds {
+    per_subscription: usize,
+    /// Those with a cap of their own.
+    caps: BTreeMap<SubscriptionId, usize>,
+    /// Those that have no turn until a time; and by that time.
+    holds: BTreeMap<SubscriptionId, UtcMillis>,
+    hold_ends: BTreeSet<(UtcMillis, SubscriptionId)>,
 }
 
 /// The work of one subscription. It exists while something waits or is in flight.
@@ -82,13 +93,74 @@ impl Lanes {
         Self {
             slots,
             retry_slots,
-            per_subscription: per_subscription.max(1),
             lanes: BTreeMap::new(),
             companies: BTreeMap::new(),
             ready: Default::default(),
+            bounds: LaneBounds {
+                per_subscription: per_subscription.max(1),
+                caps: BTreeMap::new(),
+                holds: BTreeMap::new(),
+                hold_ends: BTreeSet::new(),
+            },
             waiting: 0,
             in_flight: 0,
         }
+    }
+
+    /// Gives a lane a cap of its own on what is in flight, below everybody's; or takes it away.
+    pub(crate) fn cap(&mut self, subscription: SubscriptionId, cap: Option<usize>) {
+        match cap {
+            Some(cap) => drop(self.bounds.caps.insert(subscription, cap)),
+            None => drop(self.bounds.caps.remove(&subscription)),
+        }
+        self.list_again(subscription);
+    }
+
+    /// Gives a lane no turn until `until`.
+    pub(crate) fn hold(&mut self, subscription: SubscriptionId, until: UtcMillis) {
+        let bounds = &mut self.bounds;
+        if let Some(former) = bounds.holds.insert(subscription, until) {
+            bounds.hold_ends.remove(&(former, subscription));
+        }
+        bounds.hold_ends.insert((until, subscription));
+    }
+
+    /// Ends the holds whose time has come.
+    pub(crate) fn end_holds(&mut self, now: UtcMillis) {
+        while let Some(&(until, subscription)) = self.bounds.hold_ends.first() {
+            if until > now {
+                return;
+            }
+            self.bounds.hold_ends.pop_first();
+            self.bounds.holds.remove(&subscription);
+            self.list_again(subscription);
+        }
+    }
+
+    /// When the next hold of a lane with work ends.
+    pub(crate) fn next_wake(&self) -> Option<UtcMillis> {
+        self.bounds
+            .hold_ends
+            .iter()
+            .find(|(_, subscription)| self.lanes.contains_key(subscription))
+            .map(|&(until, _)| until)
+    }
+
+    /// Takes everything that waits in a lane.
+    pub(crate) fn drain(&mut self, subscription: SubscriptionId) -> Vec<Delivery> {
+        let Some(lane) = self.lanes.get_mut(&subscription) else {
+            return Vec::new();
+        };
+        let drained: Vec<_> = lane
+            .waiting
+            .iter_mut()
+            .flat_map(|queue| queue.drain(..))
+            .collect();
+        self.waiting -= drained.len();
+        if lane.in_flight == 0 {
+            self.remove(subscription);
+        }
+        drained
     }
 
     /// Deliveries that wait for a slot.
@@ -138,8 +210,9 @@ impl Lanes {
             if company.in_flight >= share || (is_retry && company.retries >= retry_share) {
                 continue;
             }
-            let lane_cap = self.per_subscription.min(company.lane_share(share));
-            let delivery = company.pop(kind, &mut self.lanes, lane_cap);
+            let share = company.lane_share(share);
+            let bounds = &self.bounds;
+            let delivery = company.pop(kind, &mut self.lanes, |id| bounds.cap(id).min(share));
             company.retries += usize::from(is_retry && delivery.is_some());
             if !company.ready[kind].is_empty() {
                 company.listed[kind] = true;
@@ -170,26 +243,44 @@ impl Lanes {
         company.in_flight -= 1;
         company.retries -= usize::from(Kind::of(delivery) == Kind::Retry);
         if !lane.is_idle() {
-            for kind in 0..Kind::COUNT {
-                self.list(subscription, kind);
-                self.list_company_of(subscription, kind);
-            }
+            self.list_again(subscription);
             return;
         }
+        self.remove(subscription);
+    }
+
+    /// Forgets a lane that has nothing any more, and its company with its last one.
+    fn remove(&mut self, subscription: SubscriptionId) {
+        let Some(lane) = self.lanes.remove(&subscription) else {
+            return;
+        };
+        let id = lane.company;
+        let company = self
+            .companies
+            .get_mut(&id)
+            .expect("a company stays while it has lanes");
         company.lanes -= 1;
-        let company_ended = company.lanes == 0;
-        let id = lane.company.clone();
-        self.lanes.remove(&subscription);
-        if company_ended {
-            let shares = [self.slots, self.retry_slots].map(|slots| self.share(slots));
-            self.companies.remove(&id);
-            if shares != [self.slots, self.retry_slots].map(|slots| self.share(slots)) {
-                self.list_companies();
+        for kind in 0..Kind::COUNT {
+            if lane.listed[kind] {
+                company.ready[kind].retain(|listed| *listed != subscription);
             }
-        } else {
+        }
+        if company.lanes > 0 {
             for kind in 0..Kind::COUNT {
                 self.list_company(&id, kind);
             }
+            return;
+        }
+        let listed = company.listed;
+        let shares = [self.slots, self.retry_slots].map(|slots| self.share(slots));
+        for kind in 0..Kind::COUNT {
+            if listed[kind] {
+                self.ready[kind].retain(|listed| *listed != id);
+            }
+        }
+        self.companies.remove(&id);
+        if shares != [self.slots, self.retry_slots].map(|slots| self.share(slots)) {
+            self.list_companies();
         }
     }
 
@@ -236,7 +327,8 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&subscription) else {
             return;
         };
-        let has_turn = !lane.waiting[kind].is_empty() && lane.in_flight < self.per_subscription;
+        let has_room = lane.in_flight < self.bounds.cap(subscription);
+        let has_turn = !lane.waiting[kind].is_empty() && has_room;
         if lane.listed[kind] || !has_turn {
             return;
         }
@@ -249,6 +341,14 @@ impl Lanes {
         if !company.listed[kind] {
             company.listed[kind] = true;
             self.ready[kind].push_back(lane.company.clone());
+        }
+    }
+
+    /// The same for both kinds, and for a company that was at its share.
+    fn list_again(&mut self, subscription: SubscriptionId) {
+        for kind in 0..Kind::COUNT {
+            self.list(subscription, kind);
+            self.list_company_of(subscription, kind);
         }
     }
 
@@ -282,6 +382,17 @@ impl Lanes {
     }
 }
 
+impl LaneBounds {
+    /// How much a lane may have in flight now.
+    fn cap(&self, subscription: SubscriptionId) -> usize {
+        if self.holds.contains_key(&subscription) {
+            return 0;
+        }
+        let own = self.caps.get(&subscription).copied();
+        own.unwrap_or(usize::MAX).min(self.per_subscription)
+    }
+}
+
 impl Lane {
     fn new(company: CompanyId) -> Self {
         Self {
@@ -308,13 +419,13 @@ impl Company {
         &mut self,
         kind: usize,
         lanes: &mut BTreeMap<SubscriptionId, Lane>,
-        lane_cap: usize,
+        cap: impl Fn(SubscriptionId) -> usize,
     ) -> Option<Delivery> {
         while let Some(id) = self.ready[kind].pop_front() {
             let lane = lanes.get_mut(&id).expect("a listed lane has work");
             lane.listed[kind] = false;
-            // At its cap, so it has something in flight: it is listed again when that ends.
-            if lane.in_flight >= lane_cap {
+            // At its cap: it is listed again when something of it ends, or when its bounds change.
+            if lane.in_flight >= cap(id) {
                 continue;
             }
             let delivery = lane.waiting[kind].pop_front();
@@ -347,10 +458,14 @@ mod tests {
         UtcMillis::from_millis(millis)
     }
 
+    fn id_of(subscription: u64) -> SubscriptionId {
+        SubscriptionId::new(at(0), &SeededRandom::new(subscription))
+    }
+
     /// The subscription of that number; its company is the letter.
     fn delivery(company: &str, subscription: u64, position: i64, attempts_made: u32) -> Delivery {
         let company = CompanyId::parse(company).unwrap();
-        let id = SubscriptionId::new(at(0), &SeededRandom::new(subscription));
+        let id = id_of(subscription);
         let handover = Handover::new(HandoverLimits::default());
         Delivery {
             key: DeliveryKey {
@@ -490,12 +605,13 @@ mod tests {
         /// nobody is forgotten, and in the end nothing is left.
         #[test]
         fn bounds_hold_and_nobody_is_forgotten(
-            steps in proptest::collection::vec((0..4_u8, 0..3_usize, 0..3_u64, any::<prop::sample::Index>()), 1..200),
+            steps in proptest::collection::vec((0..7_u8, 0..3_usize, 0..3_u64, any::<prop::sample::Index>()), 1..200),
             slots in 1..12_usize, cap in 1..4_usize,
         ) {
             let retry_slots = (slots / 2).max(1);
             let mut lanes = Lanes::new(slots, retry_slots, cap);
             let mut flying: Vec<Delivery> = Vec::new();
+            let mut own_caps = BTreeMap::new();
             let mut pushed = 0;
             let mut taken = 0;
             for (n, (what, company, subscription, which)) in (0..).zip(steps) {
@@ -507,6 +623,15 @@ mod tests {
                         lanes.push(delivery(company, subscription, n, u32::from(what)));
                         pushed += 1;
                     }
+                    4 => {
+                        // Parked, probed, or free again.
+                        let bound = which.index(3);
+                        let id = id_of(subscription);
+                        lanes.cap(id, (bound < 2).then_some(bound));
+                        own_caps.insert(id, if bound < 2 { bound } else { cap });
+                    }
+                    5 => lanes.hold(id_of(subscription), at(n + 10)),
+                    6 => lanes.end_holds(at(n)),
                     2 if !flying.is_empty() => {
                         let ended = flying.swap_remove(which.index(flying.len()));
                         lanes.ended(&ended);
@@ -515,6 +640,9 @@ mod tests {
                         let kind = if which.index(2) == 0 { Kind::First } else { Kind::Retry };
                         if flying.len() < slots && let Some(next) = lanes.pop(kind) {
                             prop_assert_eq!(Kind::of(&next), kind);
+                            let id = next.key.subscription;
+                            let in_flight = flying.iter().filter(|f| f.key.subscription == id).count();
+                            prop_assert!(in_flight < *own_caps.get(&id).unwrap_or(&cap));
                             flying.push(next);
                             taken += 1;
                         }
@@ -525,6 +653,10 @@ mod tests {
                 prop_assert_eq!(lanes.in_flight(), flying.len());
                 prop_assert_eq!(lanes.waiting(), pushed - taken);
             }
+            for id in own_caps.into_keys() {
+                lanes.cap(id, None);
+            }
+            lanes.end_holds(at(1000));
             let mut rounds = 0;
             while lanes.waiting() > 0 || !flying.is_empty() {
                 for ended in flying.drain(..) {

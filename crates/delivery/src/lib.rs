@@ -10,6 +10,7 @@ mod claims;
 mod connect;
 mod courier;
 mod dispatcher;
+mod endpoints;
 mod exchange;
 mod failure;
 mod flight;

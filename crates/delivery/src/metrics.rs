@@ -39,6 +39,8 @@ pub struct DeliveryMetrics {
     pub in_memory: Gauge,
     /// Outcomes of attempts that the store has not recorded yet.
     pub unsettled: Gauge,
+    /// Endpoints that are left alone, or asked by a probe, because they keep failing.
+    pub breakers_open: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -72,6 +74,7 @@ impl Default for DeliveryMetrics {
             in_flight: Gauge::default(),
             in_memory: Gauge::default(),
             unsettled: Gauge::default(),
+            breakers_open: Gauge::default(),
         }
     }
 }
@@ -115,6 +118,11 @@ impl DeliveryMetrics {
                 "unsettled",
                 "Outcomes that the store has not recorded yet",
                 &self.unsettled,
+            ),
+            (
+                "breakers_open",
+                "Endpoints that are left alone, or probed, because they keep failing",
+                &self.breakers_open,
             ),
         ];
         for (name, help, gauge) in gauges {

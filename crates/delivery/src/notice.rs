@@ -10,12 +10,13 @@ use tidings_domain::{
 
 const EVENT_TYPE: &str = "webhook.subscription_disabled";
 
-/// The notice that `endpoint` was disabled at `since` because of `reason`; published into the
-/// company's own log by the store, in the transaction that disables it.
+/// The notice that `endpoint` is disabled at `now` because of `reason`, which holds since `since`;
+/// published into the company's own log by the store, in the transaction that disables it.
 pub(crate) fn subscription_disabled(
     endpoint: &Endpoint,
     reason: DisabledReason,
     since: UtcMillis,
+    now: UtcMillis,
     random: &dyn Random,
 ) -> Arc<Event> {
     // Ids, reasons and times have no character that JSON would escape; a URL may have a quote.
@@ -26,9 +27,9 @@ pub(crate) fn subscription_disabled(
     );
     let payload = RawValue::from_string(payload).expect("the JSON that was just written");
     Arc::new(Event::new(
-        EventId::new(since, random),
+        EventId::new(now, random),
         EventType::parse(EVENT_TYPE).expect("two segments of small letters"),
-        since,
+        now,
         endpoint.company.clone(),
         JsonObject::from_raw(&payload).expect("an object of depth one"),
         JsonObject::EMPTY,
@@ -39,6 +40,7 @@ pub(crate) fn subscription_disabled(
 mod tests {
     use super::*;
     use tidings_domain::{
+        breaker::EndpointHealth,
         company::CompanyId,
         id::SubscriptionId,
         random::SeededRandom,
@@ -61,8 +63,10 @@ mod tests {
             },
             enabled: true,
             epoch: 0,
+            max_per_second: None,
+            health: EndpointHealth::default(),
         };
-        let notice = subscription_disabled(&endpoint, DisabledReason::Gone, now, &random);
+        let notice = subscription_disabled(&endpoint, DisabledReason::Gone, now, now, &random);
         assert_eq!(
             notice.event_type().as_str(),
             "webhook.subscription_disabled"

@@ -112,6 +112,7 @@ mod tests {
     use proptest::prelude::*;
     use tidings_domain::{
         attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
+        breaker::EndpointHealth,
         company::CompanyId,
         event::Event,
         event_type::EventType,
@@ -143,6 +144,8 @@ mod tests {
                 },
                 enabled: true,
                 epoch: 0,
+                max_per_second: None,
+                health: EndpointHealth::default(),
             }),
             event: Arc::new(Event::new(
                 EventId::new(now, &random),

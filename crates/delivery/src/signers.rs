@@ -60,6 +60,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use tidings_domain::{
+        breaker::EndpointHealth,
         company::CompanyId,
         id::EventId,
         random::SeededRandom,
@@ -80,6 +81,8 @@ mod tests {
             secrets,
             enabled: true,
             epoch: 0,
+            max_per_second: None,
+            health: EndpointHealth::default(),
         })
     }
 

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod api_key;
 pub mod attempt;
+pub mod breaker;
 pub mod clock;
 pub mod company;
 pub mod cursor;

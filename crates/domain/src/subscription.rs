@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::{
+    breaker::EndpointHealth,
     company::CompanyId,
     event_type::{EventType, EventTypePattern},
     id::SubscriptionId,
@@ -70,27 +71,67 @@ impl fmt::Display for ManagedBy {
 pub enum DisabledReason {
     /// The receiver answered 410.
     Gone,
+    /// The receiver did nothing but fail for days.
+    Failing,
 }
 
 impl DisabledReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Gone, Self::Failing];
+
     /// The contract's word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "gone",
+            Self::Failing => "failing",
         }
     }
 
     /// Reads the contract's word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        (word == "gone").then_some(Self::Gone)
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 }
 
 impl fmt::Display for DisabledReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// A delivery rate that is never exceeded: 1 to [`MaxPerSecond::MAX`] attempts a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPerSecond(u16);
+
+/// Why a number is no delivery rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an integer from 1 to {}", MaxPerSecond::MAX)]
+pub struct InvalidRate;
+
+impl MaxPerSecond {
+    /// The highest rate.
+    pub const MAX: u16 = 10_000;
+
+    /// Takes a number of attempts a second.
+    pub fn new(per_second: i64) -> Result<Self, InvalidRate> {
+        match u16::try_from(per_second) {
+            Ok(number @ 1..=Self::MAX) => Ok(Self(number)),
+            _ => Err(InvalidRate),
+        }
+    }
+
+    /// Attempts a second.
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0
+    }
+
+    /// The time from one attempt to the next, in microseconds, rounded up.
+    #[must_use]
+    pub fn spacing_us(self) -> i64 {
+        i64::from(1_000_000_u32.div_ceil(self.0.into()))
     }
 }
 
@@ -151,6 +192,10 @@ pub struct Subscription {
     pub disabled_reason: Option<DisabledReason>,
     /// Who manages it.
     pub managed_by: ManagedBy,
+    /// How fast it is delivered to at the most; none for as fast as it takes.
+    pub max_per_second: Option<MaxPerSecond>,
+    /// How its endpoint does.
+    pub health: EndpointHealth,
     /// When it was made.
     pub created: UtcMillis,
     /// When it was last changed.
@@ -203,6 +248,10 @@ pub struct Endpoint {
     /// Counts how often it was disabled. A delivery that was owed in an earlier epoch has been
     /// ended and must not be made.
     pub epoch: u32,
+    /// How fast it is delivered to at the most.
+    pub max_per_second: Option<MaxPerSecond>,
+    /// How it does, as it was noted last.
+    pub health: EndpointHealth,
 }
 
 #[cfg(test)]
@@ -220,6 +269,17 @@ mod tests {
             EventTypes::new(vec![parse("a"); 101]),
             Err(InvalidEventTypes)
         );
+    }
+
+    #[test]
+    fn a_rate_is_a_number_within_bounds() {
+        for good in [1, 7, 10_000] {
+            assert_eq!(i64::from(MaxPerSecond::new(good).unwrap().get()), good);
+        }
+        for bad in [0, -1, 10_001, 65_537, i64::MAX] {
+            assert_eq!(MaxPerSecond::new(bad), Err(InvalidRate));
+        }
+        assert_eq!(MaxPerSecond::new(3).unwrap().spacing_us(), 333_334);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Default for RetrySchedule {
 pub struct Jitter(pub u16);
 
 impl Jitter {
-    fn on(self, delay_ms: i64) -> i64 {
+    pub(crate) fn on(self, delay_ms: i64) -> i64 {
         delay_ms + delay_ms * i64::from(self.0) / (10 * i64::from(u16::MAX))
     }
 }

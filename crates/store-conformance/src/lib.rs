@@ -46,6 +46,7 @@ mod append;
 mod attempts;
 mod claim;
 mod harness;
+mod health;
 mod hindsight;
 mod idempotency;
 mod keys;
@@ -204,6 +205,13 @@ cases! { $
         one_made_disabled_waits_to_be_enabled,
         enabling_clears_the_servers_reason,
         matching_is_the_same_after_a_reopen,
+    }
+    health {
+        what_is_noted_reads_back_and_is_no_change,
+        what_ended_is_not_noted,
+        a_mended_subscription_starts_afresh,
+        one_that_fails_too_long_is_disabled_and_says_so,
+        a_rate_reads_back_and_can_be_changed,
     }
     secrets {
         a_secret_reads_back_as_it_was_given,

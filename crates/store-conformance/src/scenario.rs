@@ -259,6 +259,7 @@ impl<'h> Scenario<'h> {
             description: None,
             enabled: true,
             managed_by: ManagedBy::Api,
+            max_per_second: None,
             now: self.now(),
         }
     }
@@ -273,6 +274,12 @@ impl<'h> Scenario<'h> {
 
     pub(crate) async fn subscribe(&self, company: &CompanyId, types: &[&str]) -> SubscriptionId {
         self.create(self.new_subscription(company, types)).await.id
+    }
+
+    /// A subscription that exists, as its company sees it.
+    pub(crate) async fn read(&self, id: SubscriptionId) -> Subscription {
+        let found = self.store().subscription(None, id).await.expect(WORKS);
+        found.expect("it was not deleted")
     }
 
     /// Changes a subscription now, whatever its version.

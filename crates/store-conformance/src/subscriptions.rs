@@ -2,6 +2,7 @@
 //! end is an end.
 
 use tidings_domain::{
+    breaker::EndpointHealth,
     cursor::Order,
     id::SubscriptionId,
     subscription::{ManagedBy, Subscription},
@@ -37,6 +38,8 @@ pub(crate) async fn a_new_one_reads_back(harness: &dyn Harness) {
             enabled: new.enabled,
             disabled_reason: None,
             managed_by,
+            max_per_second: None,
+            health: EndpointHealth::default(),
             created: scenario.now(),
             updated: scenario.now(),
             version: 1,

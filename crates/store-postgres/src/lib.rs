@@ -26,6 +26,7 @@ mod event_rows;
 mod failure;
 mod gone;
 mod group;
+mod health;
 mod job;
 mod key_rows;
 mod keys;

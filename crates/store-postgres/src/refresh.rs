@@ -6,6 +6,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use deadpool_postgres::GenericClient;
+use tidings_store::Book;
 use tokio::sync::Mutex;
 use tokio_postgres::Row;
 
@@ -32,9 +33,12 @@ pub(crate) async fn refresh<C: GenericClient>(
     if version == known {
         return Ok(version);
     }
+    // A database that knows less than it did was restored, or a standby took over that had not
+    // received everything: what memory knows beyond it never was.
+    let known = if version < known { 0 } else { known };
     let subscriptions = changed_subscriptions(db, known).await?;
     let keys = changed_keys(db, known).await?;
-    take_in(memory, version, &subscriptions, &keys)?;
+    take_in(memory, (known, version), &subscriptions, &keys)?;
     Ok(version)
 }
 
@@ -62,7 +66,7 @@ async fn changed_keys<C: GenericClient>(
 
 fn take_in(
     memory: &Memory,
-    version: i64,
+    (known, version): (i64, i64),
     subscriptions: &[Row],
     keys: &[Row],
 ) -> Result<(), Failure> {
@@ -85,6 +89,9 @@ fn take_in(
         })
         .collect::<Result<_, Failure>>()?;
     let mut known_keys = memory.keys.write();
+    if known == 0 {
+        known_keys.clear();
+    }
     for ((hash, key), revoked) in keys {
         if revoked {
             known_keys.remove(&hash);
@@ -94,6 +101,9 @@ fn take_in(
     }
     drop(known_keys);
     let mut book = memory.book.write();
+    if known == 0 {
+        *book = Book::default();
+    }
     for entry in entries {
         book.put(entry);
     }
@@ -101,5 +111,8 @@ fn take_in(
         book.remove(seq);
     }
     memory.book_version.store(version, Ordering::Release);
+    drop(book);
+    // Who has left an endpoint alone may have to change its mind.
+    memory.wake();
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use deadpool_postgres::GenericClient;
 use tidings_domain::{
+    breaker::{BreakerState, EndpointHealth},
     company::CompanyId,
     id::SubscriptionId,
-    subscription::{DisabledReason, ManagedBy, Subscription},
+    subscription::{DisabledReason, ManagedBy, MaxPerSecond, Subscription},
     target::TargetUrl,
 };
 use tidings_store::{BookEntry, Position, Seq, StoredSubscription, types_from_json, types_to_json};
@@ -16,12 +17,14 @@ use crate::{columns, database::Database, failure::Failure};
 /// The columns that [`read`] expects, in its order.
 pub(crate) const COLUMNS: &str = "seq, id, company_id, url, event_types, description, enabled, \
      disabled_reason, managed_by, created_ms, updated_ms, version, epoch, secret, \
-     previous_secret, previous_until_ms, deleted_ms";
+     previous_secret, previous_until_ms, deleted_ms, max_per_second, breaker, open_until_ms, \
+     failing_since_ms";
 
 /// Reads the columns of [`COLUMNS`].
 pub(crate) fn read(row: &Row) -> Result<StoredSubscription, Failure> {
     let reason: Option<&str> = row.get(7);
     let previous: Option<Vec<u8>> = row.get(14);
+    let rate: Option<i32> = row.get(17);
     Ok(StoredSubscription {
         seq: row.get(0),
         subscription: Subscription {
@@ -35,6 +38,14 @@ pub(crate) fn read(row: &Row) -> Result<StoredSubscription, Failure> {
                 .map(|word| DisabledReason::parse(word).ok_or_else(unreadable))
                 .transpose()?,
             managed_by: ManagedBy::parse(row.get(8)).ok_or_else(unreadable)?,
+            max_per_second: rate
+                .map(|rate| MaxPerSecond::new(rate.into()).map_err(|_| unreadable()))
+                .transpose()?,
+            health: EndpointHealth {
+                breaker: BreakerState::parse(row.get(18)).ok_or_else(unreadable)?,
+                open_until: columns::time_or_none(row, 19),
+                failing_since: columns::time_or_none(row, 20),
+            },
             created: columns::time(row, 9),
             updated: columns::time(row, 10),
             version: row.get(11),
@@ -107,6 +118,11 @@ pub(crate) async fn write_history<C: GenericClient>(
 /// An epoch as its column has it.
 pub(crate) fn epoch_column(epoch: u32) -> i32 {
     i32::try_from(epoch).expect("nobody disables a subscription two thousand million times")
+}
+
+/// A delivery rate as its column has it.
+pub(crate) fn rate_column(rate: Option<MaxPerSecond>) -> Option<i32> {
+    rate.map(|rate| i32::from(rate.get()))
 }
 
 /// An id as its column has it.

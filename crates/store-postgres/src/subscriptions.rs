@@ -58,8 +58,8 @@ pub(crate) async fn create(inner: &Inner, new: &NewSubscription) -> Result<Subsc
         .first(
             "INSERT INTO subscriptions
                  (id, company_id, url, event_types, description, enabled, managed_by, created_ms,
-                  updated_ms, version, epoch, secret, book_version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                  updated_ms, version, epoch, secret, book_version, max_per_second)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
              RETURNING seq",
             &[
                 &subscription_rows::uuid_of(new.id),
@@ -75,6 +75,7 @@ pub(crate) async fn create(inner: &Inner, new: &NewSubscription) -> Result<Subsc
                 &subscription_rows::epoch_column(FIRST_EPOCH),
                 &memory.sealer.seal_secret(new.id, &new.secret),
                 &change.version,
+                &subscription_rows::rate_column(new.max_per_second),
             ],
         )
         .await?;
@@ -139,8 +140,9 @@ async fn write(
         .execute(
             "UPDATE subscriptions
              SET url = $1, event_types = $2, description = $3, enabled = $4, disabled_reason = $5,
-                 updated_ms = $6, version = $7, epoch = $8, book_version = $9
-             WHERE seq = $10",
+                 updated_ms = $6, version = $7, epoch = $8, book_version = $9,
+                 max_per_second = $10, breaker = $11, open_until_ms = $12, failing_since_ms = $13
+             WHERE seq = $14",
             &[
                 &subscription.url.as_str(),
                 &types_to_json(&subscription.event_types),
@@ -151,6 +153,10 @@ async fn write(
                 &subscription.version,
                 &subscription_rows::epoch_column(entry.endpoint.epoch),
                 &change.version,
+                &subscription_rows::rate_column(subscription.max_per_second),
+                &subscription.health.breaker.as_str(),
+                &subscription.health.open_until.map(UtcMillis::as_millis),
+                &subscription.health.failing_since.map(UtcMillis::as_millis),
                 &entry.seq,
             ],
         )

@@ -1,10 +1,11 @@
 //! The traits of `tidings-store`, joined to the use cases.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use async_trait::async_trait;
 use tidings_domain::{
     api_key::{ApiKey, KeyHash},
+    breaker::EndpointHealth,
     company::CompanyId,
     cursor::Order,
     event::Event,
@@ -24,7 +25,7 @@ use tidings_store::{
 use crate::{
     PostgresStore, attempts, backlog, book_change,
     database::{self, Database},
-    key_rows,
+    health, key_rows,
     keys::{self, Revocation},
     poll,
     redelivery::{self, Redelivery, Replay},
@@ -125,6 +126,28 @@ impl DeliveryQueue for PostgresStore {
         let book = self.inner.memory.book.read();
         let entry = book.by_id(subscription)?;
         Some(Arc::clone(&entry.endpoint))
+    }
+
+    async fn note_health(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        health: EndpointHealth,
+    ) -> Result<(), StoreError> {
+        Ok(health::note(&self.inner, subscription, epoch, health).await?)
+    }
+
+    async fn disable_failing(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        notice: Arc<Event>,
+    ) -> Result<(), StoreError> {
+        Ok(health::disable_failing(&self.inner, subscription, epoch, &notice).await?)
+    }
+
+    fn nodes(&self) -> usize {
+        self.inner.memory.peers.load(Ordering::Relaxed) + 1
     }
 
     async fn redeliver(

@@ -52,7 +52,8 @@ pub(crate) fn select(table: CopyTable) -> &'static str {
         CopyTable::Subscriptions => {
             "SELECT seq, id, company_id, url, event_types, description, enabled, disabled_reason,
                  managed_by, created_ms, updated_ms, version, epoch, secret, previous_secret,
-                 previous_until_ms, deleted_ms
+                 previous_until_ms, deleted_ms, max_per_second, breaker, open_until_ms,
+                 failing_since_ms
              FROM subscriptions WHERE seq > ? ORDER BY seq"
         }
         CopyTable::History => {
@@ -127,6 +128,10 @@ pub(crate) fn subscription(row: &Row<'_>) -> Result<Pulled<SubscriptionRow>> {
         previous_secret: row.get(14)?,
         previous_until_ms: row.get(15)?,
         deleted_ms: row.get(16)?,
+        max_per_second: row.get(17)?,
+        breaker: row.get(18)?,
+        open_until_ms: row.get(19)?,
+        failing_since_ms: row.get(20)?,
     };
     let description = row.description.as_ref().map_or(0, String::len);
     Ok(Pulled {

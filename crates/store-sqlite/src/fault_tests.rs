@@ -88,6 +88,7 @@ impl Fixture {
             description: None,
             enabled: true,
             managed_by: ManagedBy::Api,
+            max_per_second: None,
             now: now(),
         };
         self.store.create_subscription(new).await.unwrap();

@@ -25,6 +25,7 @@ mod event_rows;
 mod failure;
 #[cfg(test)]
 mod fault_tests;
+mod health;
 mod job;
 mod key_rows;
 mod keys;

@@ -9,18 +9,15 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use tidings_domain::{
-    subscription::{DisabledReason, Endpoint},
-    time::UtcMillis,
-    verdict::Verdict,
-};
+use tidings_domain::{subscription::DisabledReason, time::UtcMillis, verdict::Verdict};
 use tidings_store::{DeliveryKey, LeaseId, Settled};
 
 use crate::{
     attempt_rows::{AttemptRow, Line},
-    batch::{Batch, Effect},
+    batch::Batch,
     bulk::{self, Bulk},
     failure::Failure,
+    health,
     memory::{Entry, Seq},
     queue_rows::{self, Held},
     subscription_rows,
@@ -279,33 +276,5 @@ fn end_gone<'b>(batch: &mut Batch<'_, 'b>, line: &'b Line, entry: &Entry) -> Res
         || attempt.attempted.plus_millis(attempt.elapsed_ms.into()),
         |notice| notice.created(),
     );
-    let ended = Entry {
-        seq: entry.seq,
-        endpoint: Arc::new(Endpoint {
-            enabled: false,
-            epoch: entry.endpoint.epoch + 1,
-            ..Endpoint::clone(&entry.endpoint)
-        }),
-        event_types: entry.event_types.clone(),
-    };
-    let db = batch.db()?;
-    db.execute(
-        "UPDATE subscriptions
-         SET enabled = 0, disabled_reason = ?, epoch = ?, version = version + 1, updated_ms = ?
-         WHERE seq = ?",
-        (
-            DisabledReason::Gone.as_str(),
-            ended.endpoint.epoch,
-            now.as_millis(),
-            entry.seq,
-        ),
-    )?;
-    subscription_rows::write_history(db, batch.head(), &ended)?;
-    batch.end_owing(entry.seq, Effect::Put(Arc::new(ended)));
-    if let Some(notice) = notice {
-        let memory = batch.memory;
-        batch.append(&memory.book.read(), notice, now);
-        batch.announce(notice.company());
-    }
-    Ok(())
+    health::end(batch, entry, DisabledReason::Gone, now, notice)
 }

@@ -2,9 +2,10 @@
 
 use rusqlite::Row;
 use tidings_domain::{
+    breaker::{BreakerState, EndpointHealth},
     company::CompanyId,
     id::SubscriptionId,
-    subscription::{DisabledReason, ManagedBy, Subscription},
+    subscription::{DisabledReason, ManagedBy, MaxPerSecond, Subscription},
     target::TargetUrl,
     time::UtcMillis,
 };
@@ -19,7 +20,8 @@ use crate::{
 /// The columns that [`read`] expects, in its order.
 pub(crate) const COLUMNS: &str = "seq, id, company_id, url, event_types, description, enabled, \
      disabled_reason, managed_by, created_ms, updated_ms, version, epoch, secret, \
-     previous_secret, previous_until_ms, deleted_ms";
+     previous_secret, previous_until_ms, deleted_ms, max_per_second, breaker, open_until_ms, \
+     failing_since_ms";
 
 /// Reads the columns of [`COLUMNS`].
 pub(crate) fn read(row: &Row<'_>) -> Result<StoredSubscription, Failure> {
@@ -27,6 +29,11 @@ pub(crate) fn read(row: &Row<'_>) -> Result<StoredSubscription, Failure> {
     let previous_until: Option<i64> = row.get(15)?;
     let previous: Option<Sealed> = row.get(14)?;
     let reason: Option<String> = row.get(7)?;
+    let rate: Option<i64> = row.get(17)?;
+    let time = |column: usize| -> Result<Option<UtcMillis>, Failure> {
+        let millis: Option<i64> = row.get(column)?;
+        Ok(millis.map(UtcMillis::from_millis))
+    };
     Ok(StoredSubscription {
         seq: row.get(0)?,
         subscription: Subscription {
@@ -40,6 +47,14 @@ pub(crate) fn read(row: &Row<'_>) -> Result<StoredSubscription, Failure> {
                 .map(|word| DisabledReason::parse(&word).ok_or_else(unreadable))
                 .transpose()?,
             managed_by: ManagedBy::parse(text(8)?).ok_or_else(unreadable)?,
+            max_per_second: rate
+                .map(|rate| MaxPerSecond::new(rate).map_err(|_| unreadable()))
+                .transpose()?,
+            health: EndpointHealth {
+                breaker: BreakerState::parse(text(18)?).ok_or_else(unreadable)?,
+                open_until: time(19)?,
+                failing_since: time(20)?,
+            },
             created: UtcMillis::from_millis(row.get(9)?),
             updated: UtcMillis::from_millis(row.get(10)?),
             version: row.get(11)?,

@@ -7,7 +7,7 @@ use tidings_domain::{
     company::CompanyId,
     id::SubscriptionId,
     secret::Secret,
-    subscription::{DisabledReason, SigningSecrets, Subscription},
+    subscription::{DisabledReason, MaxPerSecond, SigningSecrets, Subscription},
     time::UtcMillis,
 };
 use tidings_store::{
@@ -55,8 +55,8 @@ pub(crate) fn create(
     let mut statement = db.statement(
         "INSERT INTO subscriptions
              (id, company_id, url, event_types, description, enabled, managed_by, created_ms,
-              updated_ms, version, epoch, secret)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              updated_ms, version, epoch, secret, max_per_second)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let seq = statement.insert((
         new.id.as_bytes(),
@@ -71,6 +71,7 @@ pub(crate) fn create(
         subscription.version,
         FIRST_EPOCH,
         batch.memory.sealer.seal_secret(new.id, &new.secret),
+        new.max_per_second.map(MaxPerSecond::get),
     ))?;
     let secrets = SigningSecrets {
         newest: new.secret.clone(),
@@ -106,7 +107,8 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
     db.execute(
         "UPDATE subscriptions
          SET url = ?, event_types = ?, description = ?, enabled = ?, disabled_reason = ?,
-             updated_ms = ?, version = ?, epoch = ?
+             updated_ms = ?, version = ?, epoch = ?, max_per_second = ?, breaker = ?,
+             open_until_ms = ?, failing_since_ms = ?
          WHERE seq = ?",
         (
             after.url.as_str(),
@@ -117,6 +119,10 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
             after.updated.as_millis(),
             after.version,
             epoch,
+            after.max_per_second.map(MaxPerSecond::get),
+            after.health.breaker.as_str(),
+            after.health.open_until.map(UtcMillis::as_millis),
+            after.health.failing_since.map(UtcMillis::as_millis),
             stored.seq,
         ),
     )?;
@@ -126,6 +132,8 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
         subscription_rows::write_history(db, batch.head(), &entry)?;
     }
     let effect = Effect::Put(entry.into());
+    // Who has left the endpoint alone may have to change its mind.
+    batch.wake();
     if ends {
         batch.end_owing(stored.seq, effect);
     } else {
@@ -151,6 +159,7 @@ pub(crate) fn delete(
              WHERE seq = ?",
             (now.as_millis(), stored.seq),
         )?;
+        batch.wake();
         batch.end_owing(stored.seq, Effect::Remove(stored.seq));
     }
     Ok(Deleted::Gone)

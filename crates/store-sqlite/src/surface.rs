@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use tidings_domain::{
     api_key::{ApiKey, KeyHash},
+    breaker::EndpointHealth,
     company::CompanyId,
     cursor::Order,
     event::Event,
@@ -27,7 +28,9 @@ use tidings_store::{
 use crate::{
     SqliteStore, append,
     attempt_rows::Line,
-    attempts, backlog, claim, key_rows, keys, leases, poll, probe,
+    attempts, backlog, claim,
+    health::{self, Failing, HealthNote},
+    key_rows, keys, leases, poll, probe,
     redelivery::{self, Redelivery, ReplayStep, Stepped},
     settle, subscription_reads,
     subscriptions::{self, Rotation, Target, Update},
@@ -158,6 +161,34 @@ impl DeliveryQueue for SqliteStore {
         let book = self.inner.memory.book.read();
         let entry = book.by_id(subscription)?;
         Some(Arc::clone(&entry.endpoint))
+    }
+
+    async fn note_health(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        health: EndpointHealth,
+    ) -> Result<(), StoreError> {
+        let note = HealthNote {
+            subscription,
+            epoch,
+            health,
+        };
+        self.inner.change(note, health::note).await
+    }
+
+    async fn disable_failing(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        notice: Arc<Event>,
+    ) -> Result<(), StoreError> {
+        let failing = Failing {
+            subscription,
+            epoch,
+            notice,
+        };
+        self.inner.change(failing, health::disable_failing).await
     }
 
     async fn redeliver(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidings_domain::{
     attempt::Attempt,
+    breaker::EndpointHealth,
     company::CompanyId,
     event::Event,
     id::{EventId, SubscriptionId},
@@ -194,6 +195,30 @@ pub trait DeliveryQueue: Send + Sync + 'static {
 
     /// The endpoint as it is now, from memory; none where it was deleted.
     fn endpoint(&self, subscription: SubscriptionId) -> Option<Arc<Endpoint>>;
+
+    /// Notes how an endpoint does, for every node and for its company to see. Not a change of the
+    /// subscription: its version stays. Nothing where its epoch is over.
+    async fn note_health(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        health: EndpointHealth,
+    ) -> Result<(), StoreError>;
+
+    /// Disables a subscription whose endpoint did nothing but fail for too long: ends what is
+    /// pending there, and appends the notice that says so. Nothing where its epoch is over.
+    async fn disable_failing(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        notice: Arc<Event>,
+    ) -> Result<(), StoreError>;
+
+    /// How many nodes deliver from this database, this one included, as far as it is known: who
+    /// must keep a rate for all of them together takes its part of it.
+    fn nodes(&self) -> usize {
+        1
+    }
 
     /// Owes an event to a subscription once more, now, as a new delivery. One that waits for its
     /// next attempt starts anew instead of being doubled; one in flight is left to itself and a

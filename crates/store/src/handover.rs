@@ -22,6 +22,18 @@ use tokio::sync::Notify;
 
 use crate::Delivery;
 
+/// A bound of one subscription that is tighter than everybody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Nothing may be held: its circuit breaker is open. Who sets this looks again by itself, so
+    /// a refusal is not remembered.
+    Parked,
+    /// One delivery may be held, the probe of a half-open breaker. As above.
+    Probe,
+    /// At most so many, because it is delivered to slowly.
+    AtMost(usize),
+}
+
 /// How much may be in memory at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct HandoverLimits {
@@ -59,6 +71,8 @@ struct Held {
     bytes: usize,
     by_subscription: HashMap<SubscriptionId, usize>,
     by_company: HashMap<CompanyId, usize>,
+    /// Subscriptions with bounds of their own.
+    bounds: HashMap<SubscriptionId, Bound>,
     refused: Refused,
 }
 
@@ -119,6 +133,15 @@ impl Handover {
             company: company.clone(),
             bytes,
         })
+    }
+
+    /// Gives a subscription a bound of its own, or takes it away. What is held already stays.
+    pub fn bind(&self, subscription: SubscriptionId, bound: Option<Bound>) {
+        let mut held = self.held.lock();
+        match bound {
+            Some(bound) => drop(held.bounds.insert(subscription, bound)),
+            None => drop(held.bounds.remove(&subscription)),
+        }
     }
 
     /// Whether a small delivery to `subscription` would be admitted now. A no is remembered as a
@@ -214,7 +237,11 @@ impl Held {
         let in_all = self.deliveries < limits.deliveries_max
             && (self.bytes == 0 || self.bytes + bytes <= limits.bytes_max);
         let for_company = of_company < self.share(limits, of_company == 0);
-        let for_subscription = of_subscription < limits.deliveries_per_subscription_max;
+        let bound = self.bounds.get(&subscription);
+        let for_subscription = of_subscription < most_of_one(limits, bound);
+        if !for_subscription && matches!(bound, Some(Bound::Parked | Bound::Probe)) {
+            return false;
+        }
         if in_all && for_company && for_subscription {
             return true;
         }
@@ -259,9 +286,8 @@ impl Held {
             .get(&subscription)
             .copied()
             .unwrap_or(0);
-        if !self.refused.subscriptions.is_empty()
-            && of_subscription <= limits.deliveries_per_subscription_max / 2
-        {
+        let most = most_of_one(limits, self.bounds.get(&subscription));
+        if !self.refused.subscriptions.is_empty() && of_subscription <= most / 2 {
             relieved |= self.refused.subscriptions.remove(&subscription);
         }
         relieved
@@ -281,6 +307,17 @@ impl Drop for Place {
             self.handover.wake();
         }
     }
+}
+
+/// How many deliveries of one subscription may be held.
+fn most_of_one(limits: &HandoverLimits, bound: Option<&Bound>) -> usize {
+    let most = match bound {
+        None => usize::MAX,
+        Some(Bound::Parked) => 0,
+        Some(Bound::Probe) => 1,
+        Some(Bound::AtMost(most)) => *most,
+    };
+    most.min(limits.deliveries_per_subscription_max)
 }
 
 /// Counts one down, and forgets who has none: the maps stay as small as what is held.
@@ -364,6 +401,35 @@ mod tests {
         places.pop();
         assert!(handover.take_look() && !handover.has_refused());
         assert!(!handover.take_look(), "asking forgets it");
+    }
+
+    #[test]
+    fn a_parked_subscription_is_refused_and_not_remembered() {
+        let handover = Handover::new(HandoverLimits::default());
+        handover.bind(subscription(1), Some(Bound::Parked));
+        assert!(handover.admit(subscription(1), &company("a"), 1).is_none());
+        assert!(!handover.has_refused());
+        handover.bind(subscription(1), Some(Bound::Probe));
+        let probe = handover.admit(subscription(1), &company("a"), 1);
+        assert!(probe.is_some());
+        assert!(!handover.has_room(subscription(1), &company("a")));
+        drop(probe);
+        assert!(!handover.take_look() && !handover.has_refused());
+        handover.bind(subscription(1), None);
+        assert!(handover.has_room(subscription(1), &company("a")));
+    }
+
+    #[test]
+    fn a_slow_subscription_has_fewer_places() {
+        let handover = Handover::new(HandoverLimits::default());
+        handover.bind(subscription(1), Some(Bound::AtMost(2)));
+        let mut places: Vec<_> = (0..9)
+            .map_while(|_| handover.admit(subscription(1), &company("a"), 1))
+            .collect();
+        assert_eq!(places.len(), 2);
+        assert!(handover.has_refused());
+        places.pop();
+        assert!(handover.take_look(), "half of its places are free");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use event_log::{
     Appended, DeliveryState, DeliveryTrace, EventLog, EventPage, EventQuery, Idempotency, Position,
     Publication,
 };
-pub use handover::{Handover, HandoverLimits, Place};
+pub use handover::{Bound, Handover, HandoverLimits, Place};
 pub use key_ring::{KeyRing, NewApiKey};
 pub use metrics::StoreMetrics;
 pub use rounds::{Again, QueuedRound, Rounds};

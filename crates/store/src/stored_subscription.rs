@@ -69,6 +69,8 @@ impl BookEntry {
                 secrets,
                 enabled: subscription.enabled,
                 epoch,
+                max_per_second: subscription.max_per_second,
+                health: subscription.health,
             }),
             event_types: subscription.event_types.clone(),
         }

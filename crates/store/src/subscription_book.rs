@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use tidings_domain::{
+    breaker::EndpointHealth,
     company::CompanyId,
     cursor::Order,
     id::SubscriptionId,
     secret::Secret,
-    subscription::{EventTypes, ManagedBy, Subscription},
+    subscription::{EventTypes, ManagedBy, MaxPerSecond, Subscription},
     target::TargetUrl,
     time::UtcMillis,
 };
@@ -32,6 +33,8 @@ pub struct NewSubscription {
     pub enabled: bool,
     /// Who manages it.
     pub managed_by: ManagedBy,
+    /// How fast it is delivered to at the most.
+    pub max_per_second: Option<MaxPerSecond>,
     /// When.
     pub now: UtcMillis,
 }
@@ -47,6 +50,8 @@ pub struct SubscriptionChange {
     pub description: Option<Option<String>>,
     /// On or off. Off ends what is pending; on clears the reason the server gave.
     pub enabled: Option<bool>,
+    /// Another delivery rate, or none.
+    pub max_per_second: Option<Option<MaxPerSecond>>,
 }
 
 impl NewSubscription {
@@ -62,6 +67,8 @@ impl NewSubscription {
             enabled: self.enabled,
             disabled_reason: None,
             managed_by: self.managed_by,
+            max_per_second: self.max_per_second,
+            health: EndpointHealth::default(),
             created: self.now,
             updated: self.now,
             version: 1,
@@ -83,6 +90,13 @@ impl SubscriptionChange {
         }
         if let Some(description) = &self.description {
             after.description.clone_from(description);
+        }
+        if let Some(rate) = self.max_per_second {
+            after.max_per_second = rate;
+        }
+        // What goes elsewhere, or is enabled again, starts afresh.
+        if after.url != before.url || self.enabled == Some(true) && !before.enabled {
+            after.health = EndpointHealth::default();
         }
         if let Some(enabled) = self.enabled {
             after.enabled = enabled;
@@ -134,7 +148,8 @@ pub struct SubscriptionPage {
     pub has_more: bool,
 }
 
-/// Who wants what. A change is seen by every append that begins after it was answered.
+/// Who wants what. A change is seen by every append that begins after it was answered, and wakes
+/// the attached [`crate::Handover`], whose dispatcher may have left an endpoint alone.
 #[async_trait]
 pub trait SubscriptionBook: Send + Sync + 'static {
     /// Makes a subscription; events from now on are matched to it.

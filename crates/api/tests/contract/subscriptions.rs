@@ -1,7 +1,13 @@
 //! Making, reading, listing and deleting subscriptions, and rotating their secrets.
 
 use serde_json::{Value, json};
-use tidings_domain::target::Environment;
+use tidings_domain::{
+    breaker::{BreakerState, EndpointHealth},
+    clock::Clock as _,
+    id::SubscriptionId,
+    target::Environment,
+};
+use tidings_store::DeliveryQueue as _;
 
 use crate::harness::{App, BOOTSTRAP, START, SUBSCRIPTIONS, Settings};
 
@@ -16,7 +22,7 @@ async fn the_answer_shows_everything_and_the_secret_once() {
     let app = App::new();
     let key = app.admin("acme").await;
     let body = json!({"url": "https://EXAMPLE.com", "eventTypes": ["Client.*", "client.*", "*", "invoice.paid"],
-        "description": "ours", "managedBy": "n8n"});
+        "description": "ours", "managedBy": "n8n", "maxPerSecond": 25});
     let answer = app.post(&key, SUBSCRIPTIONS, &body.to_string()).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let mut made = answer.json();
@@ -30,7 +36,7 @@ async fn the_answer_shows_everything_and_the_secret_once() {
         made,
         json!({"id": id, "companyId": "acme", "url": "https://example.com/",
             "eventTypes": ["client.*", "*", "invoice.paid"], "description": "ours", "enabled": true,
-            "disabledReason": null, "managedBy": "n8n", "createdUtc": START, "updatedUtc": START})
+            "disabledReason": null, "managedBy": "n8n", "maxPerSecond": 25, "breaker": "closed", "createdUtc": START, "updatedUtc": START})
     );
     let read = app.get(&key, &path).await;
     assert_eq!(read.json(), made);
@@ -82,7 +88,7 @@ async fn it_can_be_made_disabled_and_optional_members_may_be_null() {
     let app = App::new();
     let key = app.admin("acme").await;
     let body = json!({"url": URL, "eventTypes": ["*"], "enabled": false, "description": null,
-        "secret": null, "managedBy": null, "companyId": null});
+        "secret": null, "managedBy": null, "maxPerSecond": null, "companyId": null});
     let made = app
         .post(&key, SUBSCRIPTIONS, &body.to_string())
         .await
@@ -90,6 +96,7 @@ async fn it_can_be_made_disabled_and_optional_members_may_be_null() {
     assert_eq!(made["enabled"], false);
     assert_eq!(made["disabledReason"], Value::Null);
     assert_eq!(made["managedBy"], "api");
+    assert_eq!(made["maxPerSecond"], Value::Null);
 }
 
 #[tokio::test]
@@ -97,7 +104,7 @@ async fn everything_that_is_wrong_is_listed() {
     let app = App::new();
     let key = app.admin("acme").await;
     let body = json!({"url": "ftp://x", "eventTypes": ["ok", "no spaces", 7, "a.*b"], "secret": "s", "description": 1,
-        "enabled": "yes", "managedBy": "me", "companyId": "", "extra": 1});
+        "enabled": "yes", "managedBy": "me", "maxPerSecond": 0, "companyId": "", "extra": 1});
     let mut pointers = app
         .post(&key, SUBSCRIPTIONS, &body.to_string())
         .await
@@ -114,6 +121,7 @@ async fn everything_that_is_wrong_is_listed() {
             "/eventTypes/3",
             "/extra",
             "/managedBy",
+            "/maxPerSecond",
             "/secret",
             "/url"
         ]
@@ -310,4 +318,31 @@ async fn rotating_gives_a_new_secret_and_an_overlap() {
         .post(&key, &path, r#"{"secret":"x","overlapHours":"y","more":1}"#)
         .await;
     assert_eq!(both.invalid(), ["/secret", "/overlapHours", "/more"]);
+}
+
+#[tokio::test]
+async fn the_breaker_is_shown_as_it_is_by_now() {
+    let app = App::new();
+    let key = app.admin("acme").await;
+    let id = app.subscribe(&key, &["*"]).await;
+    let path = format!("{SUBSCRIPTIONS}/{id}");
+    let before = app.get(&key, &path).await;
+    let now = app.clock.now();
+    let health = EndpointHealth {
+        breaker: BreakerState::Open,
+        open_until: Some(now.plus_millis(10_000)),
+        failing_since: Some(now),
+    };
+    let id = SubscriptionId::parse(&id).unwrap();
+    app.store.note_health(id, 0, health).await.unwrap();
+    let open = app.get(&key, &path).await;
+    assert_eq!(open.json()["breaker"], "open");
+    assert_eq!(open.field("etag"), before.field("etag"), "it is no change");
+    app.clock.advance(10_000);
+    assert_eq!(app.get(&key, &path).await.json()["breaker"], "halfOpen");
+    let listed = app.get(&key, SUBSCRIPTIONS).await.json();
+    assert_eq!(listed[0]["breaker"], "halfOpen");
+    let moved = r#"{"url":"https://elsewhere.example/"}"#;
+    let moved = app.patch(&key, &path, moved).await;
+    assert_eq!(moved.json()["breaker"], "closed");
 }

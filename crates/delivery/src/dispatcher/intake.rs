@@ -26,7 +26,9 @@ impl Dispatcher {
     fn take_report(&mut self, report: Report, now: UtcMillis) {
         self.calls -= usize::from(!matches!(report, Report::Landed(_)));
         match report {
-            Report::Landed(landed) => self.land(landed),
+            Report::Landed(landed) => self.land(landed, now),
+            Report::HealthNoted(answer) => self.health_noted(&answer, now),
+            Report::FailingDisabled(failing, answer) => self.failing_disabled(&failing, &answer),
             Report::Settled(answer) => self.settled(answer, now),
             Report::Released(answer) => {
                 for delivery in self.releases.answer(answer, now) {
@@ -59,8 +61,9 @@ impl Dispatcher {
     }
 
     /// Takes in an attempt that ended.
-    fn land(&mut self, landed: Landed) {
+    fn land(&mut self, landed: Landed, now: UtcMillis) {
         self.lanes.ended(landed.delivery());
+        self.learn_from(&landed, now);
         self.metrics
             .attempted(landed.outcome(), landed.elapsed_ms());
         self.settler
@@ -137,6 +140,7 @@ impl Dispatcher {
         self.take_deliveries(fresh);
         if self.handover.take_look() {
             self.claims.note(now);
+            self.endpoints.look_again();
         }
     }
 

@@ -15,6 +15,7 @@ use tidings_delivery::{
 use tidings_domain::{
     address::AddressRules,
     attempt::{AttemptError, AttemptOutcome},
+    breaker::EndpointHealth,
     company::CompanyId,
     event::Event,
     event_type::EventType,
@@ -268,6 +269,8 @@ pub(crate) fn attempt_to(url: &str) -> AttemptRequest {
             },
             enabled: true,
             epoch: 0,
+            max_per_second: None,
+            health: EndpointHealth::default(),
         }),
         event: Arc::new(event),
         signer: Arc::new(Signer::new(&secret(), None)),

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidings_domain::{
     api_key::{ApiKey, KeyHash},
+    breaker::EndpointHealth,
     company::CompanyId,
     cursor::Order,
     event::Event,
@@ -242,6 +243,26 @@ impl DeliveryQueue for FaultyStore {
 
     fn endpoint(&self, subscription: SubscriptionId) -> Option<Arc<Endpoint>> {
         self.inner.endpoint(subscription)
+    }
+
+    async fn note_health(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        health: EndpointHealth,
+    ) -> Result<(), StoreError> {
+        let noted = self.inner.note_health(subscription, epoch, health);
+        self.meet(Call::Change, noted).await
+    }
+
+    async fn disable_failing(
+        &self,
+        subscription: SubscriptionId,
+        epoch: u32,
+        notice: Arc<Event>,
+    ) -> Result<(), StoreError> {
+        let disabled = self.inner.disable_failing(subscription, epoch, notice);
+        self.meet(Call::Change, disabled).await
     }
 
     async fn redeliver(

@@ -175,6 +175,28 @@ impl Stage {
         (dispatcher, receivers)
     }
 
+    /// What the clock shows.
+    pub(crate) fn clock_now(&self) -> UtcMillis {
+        self.clock.now()
+    }
+
+    /// The dispatcher ends well, and another begins in its place that knows nothing.
+    pub(crate) async fn restart(&mut self) {
+        self.dispatcher.stop();
+        self.settle_down().await;
+        assert!(self.dispatcher.is_finished());
+        self.handover = Handover::new(HandoverLimits::default());
+        self.dispatcher = dispatcher(
+            Setup::default(),
+            &self.store,
+            &self.receivers,
+            &self.handover,
+            (&self.clock, &self.random),
+            &self.metrics,
+        );
+        self.settle_down().await;
+    }
+
     /// A subscription to everything of its company.
     pub(crate) async fn subscribe(&self, company: &str) -> SubscriptionId {
         let new = new_subscription(company, self.clock.now(), &self.random);
@@ -333,6 +355,7 @@ pub(crate) fn new_subscription(
         description: None,
         enabled: true,
         managed_by: ManagedBy::Api,
+        max_per_second: None,
         now,
     }
 }

@@ -2,7 +2,7 @@
 
 use tidings_domain::{
     cursor::Order,
-    subscription::{Endpoint, Subscription},
+    subscription::{Endpoint, MaxPerSecond, Subscription},
 };
 use tidings_store::{Deleted, NewSubscription, Rotated, SubscriptionChange, Updated};
 
@@ -52,6 +52,7 @@ impl Run<'_> {
             event_types: self.toss().then(|| types_of(&self.any_types())),
             description: (self.roll(4) == 0).then(|| self.toss().then(|| "note".to_owned())),
             enabled: self.toss().then(|| self.roll(3) > 0),
+            max_per_second: (self.roll(4) == 0).then(|| self.toss().then(|| rate(self.roll(9999)))),
         };
         let expected_version = match self.roll(3) {
             0 => Some(self.model.subscribers[at].shown.version),
@@ -101,6 +102,9 @@ impl Run<'_> {
         }
         if let Some(enabled) = change.enabled {
             expected.enabled = enabled;
+        }
+        if let Some(rate) = change.max_per_second {
+            expected.max_per_second = rate;
         }
         if expected.enabled {
             expected.disabled_reason = None;
@@ -222,4 +226,10 @@ fn name(updated: &Updated) -> &'static str {
         Updated::NotFound => "not found",
         Updated::Stale => "stale",
     }
+}
+
+/// One more than `number`, as a rate.
+fn rate(number: usize) -> MaxPerSecond {
+    let per_second = i64::try_from(number + 1).expect("a small number");
+    MaxPerSecond::new(per_second).expect("it is within bounds")
 }

@@ -141,6 +141,10 @@ async fn write_subscriptions(
         ("previous_secret", Type::BYTEA),
         ("previous_until_ms", Type::INT8),
         ("deleted_ms", Type::INT8),
+        ("max_per_second", Type::INT4),
+        ("breaker", Type::TEXT),
+        ("open_until_ms", Type::INT8),
+        ("failing_since_ms", Type::INT8),
         ("book_version", Type::INT8),
     ];
     let mut lines = Lines::begin(transaction, "subscriptions", &columns).await?;
@@ -164,6 +168,10 @@ async fn write_subscriptions(
                 &row.previous_secret,
                 &row.previous_until_ms,
                 &row.deleted_ms,
+                &row.max_per_second,
+                &row.breaker,
+                &row.open_until_ms,
+                &row.failing_since_ms,
                 &book_version,
             ])
             .await?;

@@ -156,6 +156,7 @@ impl Node {
             description: None,
             enabled: true,
             managed_by: ManagedBy::Api,
+            max_per_second: None,
             now: now(),
         }
     }

@@ -355,3 +355,23 @@ async fn a_revoked_key_is_refused_by_every_node_at_once() {
     assert!(other.store.key_by_hash(&HASH).await.expect(WORKS).is_none());
     assert!(one.store.key_by_hash(&HASH).await.expect(WORKS).is_none());
 }
+
+/// As after a failover to a standby that had not received the last changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_went_back_is_read_anew() {
+    let database = database();
+    let node = Node::open(database.url()).await;
+    let (kept, lost) = (node.subscribe().await, node.subscribe().await);
+    sql(
+        &database,
+        "DELETE FROM subscriptions WHERE seq = 2;
+         UPDATE log_heads SET book_version = book_version - 1",
+    );
+    until("memory forgets what never was", async || {
+        node.store.endpoint(lost).is_none()
+    })
+    .await;
+    assert!(node.store.endpoint(kept).is_some());
+    node.store.append(node.publication(1)).await.expect(WORKS);
+    assert_eq!(sql(&database, "SELECT count(*) FROM queue").trim(), "1");
+}

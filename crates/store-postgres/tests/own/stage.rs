@@ -124,6 +124,7 @@ impl Stage {
             description: None,
             enabled: true,
             managed_by: ManagedBy::Api,
+            max_per_second: None,
             now,
         };
         self.store.create_subscription(new).await.expect(WORKS).id

@@ -97,6 +97,7 @@ impl Stage {
             description: None,
             enabled: true,
             managed_by: ManagedBy::Api,
+            max_per_second: None,
             now: now(),
         };
         let made = self.store.create_subscription(new).await;

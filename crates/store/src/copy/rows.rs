@@ -87,6 +87,14 @@ pub struct SubscriptionRow {
     pub previous_until_ms: Option<i64>,
     /// When it was deleted.
     pub deleted_ms: Option<i64>,
+    /// Its delivery rate.
+    pub max_per_second: Option<i32>,
+    /// Its circuit breaker.
+    pub breaker: String,
+    /// Until when the breaker is open.
+    pub open_until_ms: Option<i64>,
+    /// Since when there was nothing but failures.
+    pub failing_since_ms: Option<i64>,
 }
 
 /// What a subscription wanted, from which position (exclusive) on.

@@ -1,0 +1,472 @@
+//! Endpoints that need care: those that fail, and those that are delivered to slowly.
+//!
+//! Each has its circuit breaker and its pace here; an endpoint about which there is nothing to
+//! remember is not here. What a breaker means for lanes and places, and writing it down, is the
+//! dispatcher's affair: this module says what changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tidings_domain::{
+    breaker::{Breaker, BreakerState, EndpointHealth},
+    id::SubscriptionId,
+    subscription::Endpoint,
+    target::TargetUrl,
+    time::UtcMillis,
+    verdict::Jitter,
+};
+
+/// Failing is written down once it has lasted so long, in milliseconds; a hiccup costs no write.
+const FAILING_NOTED_MS: i64 = 60 * 60_000;
+
+/// What becomes of an endpoint's deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// None are made.
+    Park,
+    /// One is made, to see.
+    Probe,
+    /// All are made.
+    Free,
+}
+
+/// Something to be written down about an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) epoch: u32,
+    pub(crate) health: EndpointHealth,
+    /// What was written down before.
+    former: EndpointHealth,
+}
+
+/// The endpoints about which there is something to remember.
+#[derive(Debug, Default)]
+pub(crate) struct Endpoints {
+    known: BTreeMap<SubscriptionId, Known>,
+    /// Those whose breaker is not closed.
+    tripped: BTreeSet<SubscriptionId>,
+    /// Those about which there is something to write down.
+    to_note: BTreeSet<SubscriptionId>,
+    /// What is being written down: until that is done, what the store says may be older.
+    noting: Option<Note>,
+    /// Whether subscriptions may have changed since the last look at those that are left alone.
+    looks: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    epoch: u32,
+    url: TargetUrl,
+    breaker: Breaker,
+    /// What was written down last, or is on its way.
+    noted: EndpointHealth,
+    /// When its next attempt may be made at the earliest, in microseconds; where it has a rate.
+    next_us: Option<i64>,
+}
+
+impl Known {
+    fn new(endpoint: &Endpoint) -> Self {
+        Self {
+            epoch: endpoint.epoch,
+            url: endpoint.url.clone(),
+            breaker: Breaker::resumed(endpoint.health),
+            noted: endpoint.health,
+            next_us: None,
+        }
+    }
+
+    /// Whether it is about this endpoint as it is now: one that was enabled anew, or that goes
+    /// elsewhere, starts afresh.
+    fn is_about(&self, endpoint: &Endpoint) -> bool {
+        self.epoch == endpoint.epoch && self.url == endpoint.url
+    }
+
+    /// What should be known of it by others, if that is something else than they know.
+    fn news(&self, now: UtcMillis) -> Option<EndpointHealth> {
+        let mut health = self.breaker.health();
+        let long_enough = |since: UtcMillis| now.since(since) >= FAILING_NOTED_MS;
+        if health.breaker == BreakerState::Closed && self.noted.failing_since.is_none() {
+            health.failing_since = health.failing_since.filter(|since| long_enough(*since));
+        }
+        (health != self.noted).then_some(health)
+    }
+}
+
+impl Endpoints {
+    /// Takes in how an attempt ended, and says what that changes.
+    pub(crate) fn landed(
+        &mut self,
+        endpoint: &Endpoint,
+        has_succeeded: bool,
+        now: UtcMillis,
+        jitter: Jitter,
+    ) -> Option<Turn> {
+        let is_known = self
+            .known
+            .get(&endpoint.id)
+            .is_some_and(|known| known.is_about(endpoint));
+        if has_succeeded && !is_known && endpoint.health == EndpointHealth::default() {
+            return None;
+        }
+        let known = self.entry(endpoint);
+        let before = known.breaker.state();
+        if has_succeeded {
+            known.breaker.succeeded();
+        } else {
+            known.breaker.failed(now, jitter);
+        }
+        let after = known.breaker.state();
+        self.tidy_up(endpoint.id, now);
+        match (before, after) {
+            (BreakerState::Closed | BreakerState::HalfOpen, BreakerState::Open) => Some(Turn::Park),
+            (BreakerState::Open | BreakerState::HalfOpen, BreakerState::Closed) => Some(Turn::Free),
+            _ => None,
+        }
+    }
+
+    /// What an endpoint that is about to be attempted is to get, where its breaker says so: it was
+    /// noted before this node knew of it, or by another node.
+    pub(crate) fn turn(&mut self, endpoint: &Endpoint, now: UtcMillis) -> Option<Turn> {
+        let is_noted = endpoint.health.breaker != BreakerState::Closed;
+        if !is_noted || self.tripped.contains(&endpoint.id) || self.knows_better(endpoint, now) {
+            return None;
+        }
+        let known = self.entry(endpoint);
+        known.breaker = Breaker::resumed(endpoint.health);
+        known.noted = endpoint.health;
+        known.breaker.tick(now);
+        let state = known.breaker.state();
+        self.tidy_up(endpoint.id, now);
+        match state {
+            BreakerState::Closed => None,
+            BreakerState::Open => Some(Turn::Park),
+            BreakerState::HalfOpen => Some(Turn::Probe),
+        }
+    }
+
+    /// Subscriptions may have changed: the next tick looks whether somebody mended what is parked.
+    pub(crate) fn look_again(&mut self) {
+        self.looks = true;
+    }
+
+    /// Lets probes through whose time has come, and sees whether somebody mended what is parked.
+    pub(crate) fn tick(
+        &mut self,
+        now: UtcMillis,
+        current: impl Fn(SubscriptionId) -> Option<Arc<Endpoint>>,
+    ) -> Vec<(SubscriptionId, Turn)> {
+        let mut turns = Vec::new();
+        let looks = std::mem::take(&mut self.looks);
+        let tripped: Vec<_> = self.tripped.iter().copied().collect();
+        for id in tripped {
+            let Some(known) = self.known.get_mut(&id) else {
+                continue;
+            };
+            if looks && self.noting.is_none_or(|note| note.subscription != id) {
+                let is_tripped = |endpoint: &Endpoint| {
+                    // Another node may have found that it works.
+                    known.is_about(endpoint)
+                        && (endpoint.health.breaker != BreakerState::Closed
+                            || known.noted.breaker == BreakerState::Closed)
+                };
+                if !current(id).is_some_and(|endpoint| is_tripped(&endpoint)) {
+                    self.forget(id);
+                    turns.push((id, Turn::Free));
+                    continue;
+                }
+            }
+            if known.breaker.tick(now) {
+                self.tidy_up(id, now);
+                turns.push((id, Turn::Probe));
+            }
+        }
+        turns
+    }
+
+    /// When to tick without being asked to.
+    pub(crate) fn next_wake(&self) -> Option<UtcMillis> {
+        self.tripped
+            .iter()
+            .filter_map(|id| self.known.get(id)?.breaker.open_until())
+            .min()
+    }
+
+    /// An attempt begins at `now` at an endpoint whose attempts are to be `spacing_us` apart; says
+    /// until when its lane has no other turn.
+    pub(crate) fn pace(
+        &mut self,
+        endpoint: &Endpoint,
+        spacing_us: i64,
+        now: UtcMillis,
+    ) -> Option<UtcMillis> {
+        const MS_US: i64 = 1000;
+        let now_us = now.as_millis() * MS_US;
+        let known = self.entry(endpoint);
+        // The clock tells milliseconds: a turn that came within this one keeps its place in the
+        // sequence, or fast rates would lose up to half of what they may.
+        let came_just_now = |next: &i64| next + MS_US > now_us;
+        let turn_us = known.next_us.filter(came_just_now).unwrap_or(now_us);
+        let next_us = turn_us + spacing_us;
+        known.next_us = Some(next_us);
+        // Whatever is due within this millisecond is due now.
+        (next_us >= now_us + MS_US).then(|| {
+            let ms = next_us.div_euclid(MS_US) + i64::from(next_us.rem_euclid(MS_US) > 0);
+            UtcMillis::from_millis(ms)
+        })
+    }
+
+    /// Whether the endpoint has done nothing but fail for so long that its subscription ends.
+    pub(crate) fn has_failed_too_long(&self, id: SubscriptionId, now: UtcMillis) -> bool {
+        let known = self.known.get(&id);
+        known.is_some_and(|known| known.breaker.has_failed_too_long(now))
+    }
+
+    /// Since when it fails.
+    pub(crate) fn failing_since(&self, id: SubscriptionId) -> Option<UtcMillis> {
+        self.known.get(&id)?.breaker.health().failing_since
+    }
+
+    /// The next thing to write down; none while something is being written.
+    pub(crate) fn next_note(&mut self, now: UtcMillis) -> Option<Note> {
+        if self.noting.is_some() {
+            return None;
+        }
+        while let Some(subscription) = self.to_note.pop_first() {
+            let Some(known) = self.known.get_mut(&subscription) else {
+                continue;
+            };
+            if let Some(health) = known.news(now) {
+                let former = std::mem::replace(&mut known.noted, health);
+                self.noting = Some(Note {
+                    subscription,
+                    epoch: known.epoch,
+                    health,
+                    former,
+                });
+                return self.noting;
+            }
+        }
+        None
+    }
+
+    /// What was to be written down has been, or not: then it is tried again.
+    pub(crate) fn noted(&mut self, is_written: bool, now: UtcMillis) {
+        let Some(note) = self.noting.take() else {
+            return;
+        };
+        if let Some(known) = self.known.get_mut(&note.subscription)
+            && known.epoch == note.epoch
+            && !is_written
+        {
+            known.noted = note.former;
+        }
+        self.tidy_up(note.subscription, now);
+    }
+
+    /// Forgets an endpoint: its subscription ended or goes elsewhere.
+    pub(crate) fn forget(&mut self, id: SubscriptionId) {
+        self.known.remove(&id);
+        self.tripped.remove(&id);
+        self.to_note.remove(&id);
+    }
+
+    /// Endpoints whose breaker is not closed.
+    pub(crate) fn tripped(&self) -> usize {
+        self.tripped.len()
+    }
+
+    /// Whether this node has learnt something that the store does not say yet.
+    fn knows_better(&self, endpoint: &Endpoint, now: UtcMillis) -> bool {
+        let known = self.known.get(&endpoint.id);
+        self.noting
+            .is_some_and(|note| note.subscription == endpoint.id)
+            || known.is_some_and(|known| known.is_about(endpoint) && known.news(now).is_some())
+    }
+
+    fn entry(&mut self, endpoint: &Endpoint) -> &mut Known {
+        let known = self
+            .known
+            .entry(endpoint.id)
+            .or_insert_with(|| Known::new(endpoint));
+        if !known.is_about(endpoint) {
+            let next_us = known.next_us;
+            *known = Known::new(endpoint);
+            known.next_us = next_us;
+        }
+        known
+    }
+
+    /// After a change: what there is to do about it, and whether it is worth remembering.
+    fn tidy_up(&mut self, id: SubscriptionId, now: UtcMillis) {
+        let Some(known) = self.known.get(&id) else {
+            return;
+        };
+        if known.breaker.state() == BreakerState::Closed {
+            self.tripped.remove(&id);
+        } else {
+            self.tripped.insert(id);
+        }
+        if known.news(now).is_some() {
+            self.to_note.insert(id);
+        } else if known.breaker.is_unremarkable()
+            && known.next_us.is_none()
+            && self.noting.is_none_or(|note| note.subscription != id)
+        {
+            self.known.remove(&id);
+            self.to_note.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidings_domain::{
+        breaker::{FAILING_MIN_MS, FAILURES_MIN, OPEN_MIN_MS},
+        company::CompanyId,
+        random::SeededRandom,
+        secret::Secret,
+        subscription::{MaxPerSecond, SigningSecrets},
+        target::Environment,
+    };
+
+    const NONE: Jitter = Jitter(0);
+
+    fn at(millis: i64) -> UtcMillis {
+        UtcMillis::from_millis(millis)
+    }
+
+    fn endpoint() -> Endpoint {
+        let random = SeededRandom::new(1);
+        Endpoint {
+            id: SubscriptionId::new(at(0), &random),
+            company: CompanyId::parse("acme").unwrap(),
+            url: TargetUrl::parse("https://example.com/", Environment::Production).unwrap(),
+            secrets: SigningSecrets {
+                newest: Secret::generate(&random),
+                previous: None,
+            },
+            enabled: true,
+            epoch: 0,
+            max_per_second: None,
+            health: EndpointHealth::default(),
+        }
+    }
+
+    /// Fails until the breaker opens; gives the time.
+    fn trip(endpoints: &mut Endpoints, endpoint: &Endpoint) -> UtcMillis {
+        for number in 0..i64::from(FAILURES_MIN) {
+            let now = at(number * FAILING_MIN_MS / 10);
+            if endpoints.landed(endpoint, false, now, NONE) == Some(Turn::Park) {
+                return now;
+            }
+        }
+        panic!("it opens");
+    }
+
+    #[test]
+    fn an_endpoint_that_works_is_not_remembered() {
+        let mut endpoints = Endpoints::default();
+        assert_eq!(endpoints.landed(&endpoint(), true, at(0), NONE), None);
+        assert_eq!(endpoints.landed(&endpoint(), false, at(0), NONE), None);
+        assert_eq!(endpoints.landed(&endpoint(), true, at(1), NONE), None);
+        assert!(endpoints.known.is_empty());
+        assert_eq!(endpoints.next_note(at(1)), None, "a hiccup costs no write");
+    }
+
+    #[test]
+    fn one_that_fails_is_parked_and_probed_and_all_of_it_is_noted() {
+        let (mut endpoints, mut endpoint) = (Endpoints::default(), endpoint());
+        let opened = trip(&mut endpoints, &endpoint);
+        let note = endpoints.next_note(opened).unwrap();
+        assert_eq!(note.health.breaker, BreakerState::Open);
+        assert_eq!(endpoints.next_note(opened), None, "one at a time");
+        endpoint.health = note.health;
+        endpoints.noted(true, opened);
+        let over = opened.plus_millis(OPEN_MIN_MS);
+        let current = |_| Some(Arc::new(endpoint.clone()));
+        assert_eq!(endpoints.tick(opened, current), []);
+        assert_eq!(endpoints.tick(over, current), [(endpoint.id, Turn::Probe)]);
+        assert_eq!(
+            endpoints.landed(&endpoint, true, over, NONE),
+            Some(Turn::Free)
+        );
+        let note = endpoints.next_note(over).unwrap();
+        assert_eq!(note.health, EndpointHealth::default());
+        assert_eq!(endpoints.turn(&endpoint, over), None, "the store is behind");
+        endpoints.noted(true, over);
+        assert!(endpoints.known.is_empty());
+    }
+
+    #[test]
+    fn a_note_that_fails_is_tried_again() {
+        let (mut endpoints, endpoint) = (Endpoints::default(), endpoint());
+        let opened = trip(&mut endpoints, &endpoint);
+        let note = endpoints.next_note(opened);
+        endpoints.noted(false, opened);
+        assert_eq!(endpoints.next_note(opened), note);
+    }
+
+    #[test]
+    fn what_another_node_found_counts_here() {
+        let (mut endpoints, mut endpoint) = (Endpoints::default(), endpoint());
+        endpoint.health = EndpointHealth {
+            breaker: BreakerState::Open,
+            open_until: Some(at(5000)),
+            failing_since: Some(at(0)),
+        };
+        assert_eq!(endpoints.turn(&endpoint, at(100)), Some(Turn::Park));
+        assert_eq!(endpoints.turn(&endpoint, at(100)), None, "known by now");
+        assert_eq!(endpoints.next_note(at(100)), None, "and nothing new");
+        let works = Arc::new(Endpoint {
+            health: EndpointHealth::default(),
+            ..endpoint.clone()
+        });
+        endpoints.look_again();
+        let turns = endpoints.tick(at(1200), |_| Some(Arc::clone(&works)));
+        assert_eq!(turns, [(endpoint.id, Turn::Free)], "the other closed it");
+    }
+
+    #[test]
+    fn a_subscription_that_goes_elsewhere_starts_afresh() {
+        let (mut endpoints, endpoint) = (Endpoints::default(), endpoint());
+        let opened = trip(&mut endpoints, &endpoint);
+        let moved = Arc::new(Endpoint {
+            url: TargetUrl::parse("https://example.org/", Environment::Production).unwrap(),
+            ..endpoint.clone()
+        });
+        assert_eq!(endpoints.tick(opened, |_| Some(Arc::clone(&moved))), []);
+        endpoints.look_again();
+        let turns = endpoints.tick(opened, |_| Some(Arc::clone(&moved)));
+        assert_eq!(turns, [(endpoint.id, Turn::Free)]);
+        assert_eq!(endpoints.tripped(), 0);
+    }
+
+    #[test]
+    fn a_rate_is_never_exceeded() {
+        let endpoint = endpoint();
+        for per_second in [1, 3, 10, 999, 1000, 7000, 10_000] {
+            let rate = MaxPerSecond::new(per_second).unwrap();
+            let mut endpoints = Endpoints::default();
+            let (mut now, mut made) = (0, Vec::new());
+            while now < 3000 {
+                made.push(now);
+                if let Some(until) = endpoints.pace(&endpoint, rate.spacing_us(), at(now)) {
+                    now = until.as_millis();
+                }
+            }
+            let limit = usize::try_from(per_second).unwrap();
+            for (first, beyond) in made.iter().zip(&made[limit..]) {
+                assert!(beyond - first >= 1000, "{per_second} from {first}");
+            }
+            assert!(
+                made.len() >= limit * 3 * 9 / 10,
+                "{per_second}: {}",
+                made.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Endpoints that keep failing are left alone and probed; those with a delivery rate keep it.
+
+use tidings_domain::{
+    breaker::{BreakerState, FAILING_MAX_MS, OPEN_MAX_MS, OPEN_MIN_MS},
+    id::SubscriptionId,
+    subscription::{DisabledReason, MaxPerSecond, Subscription},
+    target::{Environment, TargetUrl},
+};
+use tidings_store::{DeliveryState, SubscriptionBook as _, SubscriptionChange};
+
+use crate::{
+    receivers::Answer,
+    stage::{Setup, Stage, WORKS},
+};
+
+const SECOND_MS: i64 = 1000;
+const HOUR_MS: i64 = 3600 * SECOND_MS;
+
+async fn read(stage: &Stage, id: SubscriptionId) -> Subscription {
+    let found = stage.store.subscription(None, id).await.expect(WORKS);
+    found.expect(WORKS)
+}
+
+async fn breaker(stage: &Stage, id: SubscriptionId) -> BreakerState {
+    read(stage, id).await.health.breaker
+}
+
+async fn change(stage: &Stage, id: SubscriptionId, change: SubscriptionChange) {
+    let now = stage.clock_now();
+    let changed = stage
+        .store
+        .update_subscription(None, id, None, change, now)
+        .await;
+    changed.expect(WORKS);
+}
+
+/// A subscription whose receiver always fails, with so many events, after its breaker opened.
+async fn tripped(stage: &mut Stage, events: usize) -> SubscriptionId {
+    let dead = stage.subscribe("acme").await;
+    stage.receivers.always(dead, Answer::Status(500));
+    stage.publish("acme", events).await;
+    for _ in 0..100 {
+        stage.advance(SECOND_MS).await;
+        if breaker(stage, dead).await == BreakerState::Open {
+            return dead;
+        }
+    }
+    panic!("it does not open");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_keeps_failing_is_left_alone_and_others_are_not() {
+    let mut stage = Stage::new().await;
+    let dead = tripped(&mut stage, 30).await;
+    let healthy = stage.subscribe("acme").await;
+    let before = stage.receivers.arrived_at(dead).len();
+    stage.publish("acme", 50).await;
+    stage.advance(SECOND_MS).await;
+    assert_eq!(stage.receivers.arrived_at(dead).len(), before);
+    assert_eq!(stage.receivers.arrived_at(healthy).len(), 50);
+    assert_eq!(stage.handover.held(), 0, "what is parked is not in memory");
+    assert_eq!(stage.owed().await, 80);
+    assert_eq!(stage.metrics.breakers_open.get(), 1);
+}
+
+#[tokio::test]
+async fn a_probe_that_succeeds_lets_everything_through() {
+    let mut stage = Stage::new().await;
+    let dead = tripped(&mut stage, 30).await;
+    stage.publish("acme", 20).await;
+    stage.receivers.always(dead, Answer::Hang);
+    let before = stage.receivers.arrived_at(dead).len();
+    for _ in 0..12 {
+        stage.advance(SECOND_MS).await;
+    }
+    assert_eq!(
+        stage.receivers.arrived_at(dead).len(),
+        before + 1,
+        "one probe"
+    );
+    assert_eq!(breaker(&stage, dead).await, BreakerState::HalfOpen);
+    stage.receivers.always(dead, Answer::Status(200));
+    stage.receivers.answer_hanging(1, Answer::Status(200));
+    stage.finish().await;
+    assert_eq!(breaker(&stage, dead).await, BreakerState::Closed);
+    let succeeded = stage.receivers.arrived_at(dead);
+    assert_eq!(succeeded.iter().filter(|one| one.succeeded).count(), 50);
+}
+
+#[tokio::test]
+async fn parking_costs_a_delivery_none_of_its_retries() {
+    let mut stage = Stage::new().await;
+    let dead = tripped(&mut stage, 30).await;
+    for _ in 0..6 * 60 {
+        stage.advance(10 * SECOND_MS).await;
+    }
+    let log = stage.log(dead).await;
+    let longest = log.iter().map(|attempt| attempt.number).max();
+    assert!(
+        longest < Some(10),
+        "an hour of probes made {longest:?} attempts of one delivery"
+    );
+    assert_eq!(stage.owed().await, 30, "nothing was given up");
+    stage.receivers.always(dead, Answer::Status(200));
+    stage.advance(OPEN_MAX_MS * 11 / 10).await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_single_event_keeps_its_schedule() {
+    let mut stage = Stage::new().await;
+    let dead = stage.subscribe("acme").await;
+    stage.receivers.always(dead, Answer::Status(500));
+    let event = stage.publish("acme", 1).await[0];
+    stage.finish().await;
+    assert_eq!(stage.log(dead).await.len(), 11);
+    assert_eq!(stage.state(event, dead).await, DeliveryState::Failed);
+    assert_eq!(breaker(&stage, dead).await, BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_new_url_is_tried_at_once() {
+    let mut stage = Stage::new().await;
+    let dead = tripped(&mut stage, 30).await;
+    stage.receivers.always(dead, Answer::Status(200));
+    let url = TargetUrl::parse("https://mended.example/", Environment::Production);
+    let mended = SubscriptionChange {
+        url: Some(url.expect(WORKS)),
+        ..SubscriptionChange::default()
+    };
+    change(&stage, dead, mended).await;
+    assert_eq!(breaker(&stage, dead).await, BreakerState::Closed);
+    stage.publish("acme", 1).await;
+    stage.advance(2 * SECOND_MS).await;
+    let arrived = stage.receivers.arrived_at(dead);
+    assert!(arrived.iter().any(|one| one.succeeded), "without a probe");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn another_node_takes_over_what_was_found() {
+    let mut stage = Stage::new().await;
+    let dead = tripped(&mut stage, 30).await;
+    let before = stage.receivers.arrived_at(dead).len();
+    stage.restart().await;
+    stage.publish("acme", 5).await;
+    stage.advance(SECOND_MS).await;
+    assert_eq!(
+        stage.receivers.arrived_at(dead).len(),
+        before,
+        "it is still open"
+    );
+    stage.receivers.always(dead, Answer::Status(200));
+    stage.advance(OPEN_MIN_MS * 11 / 10).await;
+    stage.finish().await;
+    assert_eq!(breaker(&stage, dead).await, BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn five_days_of_nothing_but_failures_end_a_subscription_and_say_so() {
+    let mut stage = Stage::new().await;
+    let dead = tripped(&mut stage, 30).await;
+    let told = stage.subscribe("acme").await;
+    let hours = FAILING_MAX_MS / HOUR_MS;
+    for _ in 0..hours - 1 {
+        stage.publish("acme", 1).await;
+        stage.advance(HOUR_MS).await;
+    }
+    assert!(read(&stage, dead).await.enabled, "not yet");
+    for _ in 0..3 {
+        stage.publish("acme", 1).await;
+        stage.advance(HOUR_MS).await;
+    }
+    let ended = read(&stage, dead).await;
+    assert_eq!(
+        (ended.enabled, ended.disabled_reason),
+        (false, Some(DisabledReason::Failing))
+    );
+    stage.finish().await;
+    let notices = stage.receivers.arrived_at(told);
+    assert_eq!(notices.len(), usize::try_from(hours + 2).expect(WORKS) + 1);
+    assert_eq!(stage.metrics.breakers_open.get(), 0);
+}
+
+#[tokio::test]
+async fn one_success_in_five_days_is_enough() {
+    let mut stage = Stage::new().await;
+    let flaky = tripped(&mut stage, 30).await;
+    for hour in 0..FAILING_MAX_MS / HOUR_MS + 24 {
+        let status = if hour == 90 { 200 } else { 500 };
+        stage.receivers.always(flaky, Answer::Status(status));
+        stage.publish("acme", 1).await;
+        stage.advance(HOUR_MS).await;
+    }
+    assert!(read(&stage, flaky).await.enabled);
+}
+
+#[tokio::test]
+async fn a_rate_is_kept_whatever_comes() {
+    let mut stage = Stage::with(Setup {
+        per_subscription: 100,
+        ..Setup::default()
+    })
+    .await;
+    let slow = stage.subscribe("acme").await;
+    let rate = SubscriptionChange {
+        max_per_second: Some(Some(MaxPerSecond::new(20).expect(WORKS))),
+        ..SubscriptionChange::default()
+    };
+    change(&stage, slow, rate).await;
+    let quick = stage.subscribe("acme").await;
+    // More than its places: most of it waits in the table.
+    stage.publish("acme", 500).await;
+    stage.settle_down().await;
+    assert_eq!(stage.receivers.arrived_at(quick).len(), 500);
+    let begun = stage.clock_now();
+    stage.finish().await;
+    let arrived = stage.receivers.arrived_at(slow);
+    assert_eq!(arrived.len(), 500);
+    for (number, one) in arrived.iter().enumerate() {
+        let from = one.at;
+        let within = arrived[number..]
+            .iter()
+            .take_while(|other| other.at.since(from) < SECOND_MS);
+        assert!(within.count() <= 20);
+    }
+    let took = stage.clock_now().since(begun);
+    assert!((24_900..30_000).contains(&took), "it took {took} ms");
+}
