@@ -14,16 +14,15 @@ mod report;
 mod run_once;
 mod scenario;
 
-use std::path::PathBuf;
-
 use anyhow::ensure;
 use clap::{Args, Subcommand};
 
 use crate::{
     machine_clock::Stopwatch,
-    step::{announce, cargo, run as run_step, target_directory},
+    step::{announce, built, cargo, run as run_step, target_directory},
 };
-use ground::{DatabaseKind, Ground};
+pub(crate) use ends::{LoadPlan, Sink};
+pub(crate) use ground::{DatabaseKind, Ground};
 use report::Row;
 use run_once::Bench;
 use scenario::{Scenario, Situation};
@@ -172,8 +171,4 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     );
     eprintln!("measured in {}", stopwatch.told());
     Ok(())
-}
-
-fn built(program: &str) -> PathBuf {
-    target_directory().join("release").join(program)
 }

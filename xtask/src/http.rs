@@ -16,8 +16,20 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) struct Answer {
     /// The status code.
     pub(crate) status: u16,
+    /// The header fields' lines.
+    head: String,
     /// The body's text.
     pub(crate) body: String,
+}
+
+impl Answer {
+    /// The value of a header field, by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            field.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
 }
 
 /// Sends a request and reads the whole answer.
@@ -70,6 +82,7 @@ fn parse(answer: &str) -> anyhow::Result<Answer> {
     }
     Ok(Answer {
         status,
+        head: head.to_owned(),
         body: body.to_owned(),
     })
 }
@@ -82,6 +95,8 @@ mod tests {
     fn an_answer_is_taken_apart() {
         let answer = parse("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}").unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (201, "{}"));
+        assert_eq!(answer.header("content-length"), Some("2"));
+        assert_eq!(answer.header("etag"), None);
         let answer = parse("HTTP/1.0 204 No Content\r\n\r\n").unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (204, ""));
     }

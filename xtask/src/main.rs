@@ -11,6 +11,7 @@ mod machine_clock;
 mod openapi;
 mod receivers;
 mod server_process;
+mod soak;
 mod step;
 mod test;
 mod tidy;
@@ -33,6 +34,9 @@ enum Xtask {
     /// Measure the real program and print a table for docs/benchmarks.md
     #[command(long_about = bench::ABOUT, after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
+    /// Load, trouble and killed nodes for minutes, and a look into the ledger
+    #[command(long_about = soak::ABOUT)]
+    Soak(soak::SoakArgs),
     /// Write crates/api/openapi.json anew from the code
     #[command(long_about = openapi::ABOUT)]
     Openapi,
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Xtask::Test => test::run(),
         Xtask::Lint => lint::run(),
         Xtask::Bench(args) => bench::run(&args),
+        Xtask::Soak(args) => soak::run(&args),
         Xtask::Openapi => openapi::run(),
     };
     match done {

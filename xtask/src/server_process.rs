@@ -1,7 +1,7 @@
 //! The real program as a process: a database, a key, `tidings serve`, and its end.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command},
@@ -31,6 +31,15 @@ pub(crate) struct ServerProcess {
     child: Child,
     address: SocketAddr,
     key: String,
+    start: Start,
+}
+
+/// How a server is started, and started again.
+#[derive(Debug)]
+struct Start {
+    program: PathBuf,
+    directory: PathBuf,
+    args: Vec<String>,
 }
 
 /// Where servers store everything.
@@ -53,13 +62,14 @@ impl Storage {
 }
 
 impl ServerProcess {
-    /// Starts `tidings serve` for development, with everything else at its default, on a fresh
-    /// database, which gets a key. `directory` is emptied first; the log goes to `server.log`
+    /// Starts `tidings serve` for development, with `more_args` and everything else at its default,
+    /// on a fresh database, which gets a key. `directory` is emptied first; the log goes to `server.log`
     /// there.
     pub(crate) fn start(
         storage: &Storage,
         program: &Path,
         directory: &Path,
+        more_args: &[&str],
     ) -> anyhow::Result<Self> {
         ensure!(
             program.exists(),
@@ -71,7 +81,7 @@ impl ServerProcess {
         keys.args(["keys", "create", "--name", "xtask"])
             .args(["--database", &storage.url()]);
         let key = output_of(&mut keys)?;
-        Self::serve(storage, program, directory, key)
+        Self::serve(storage, program, directory, key, more_args)
     }
 
     /// Starts another node on the same database as `first`.
@@ -80,9 +90,10 @@ impl ServerProcess {
         storage: &Storage,
         program: &Path,
         directory: &Path,
+        more_args: &[&str],
     ) -> anyhow::Result<Self> {
         make_empty(directory)?;
-        Self::serve(storage, program, directory, first.key.clone())
+        Self::serve(storage, program, directory, first.key.clone(), more_args)
     }
 
     fn serve(
@@ -90,43 +101,59 @@ impl ServerProcess {
         program: &Path,
         directory: &Path,
         key: String,
+        more_args: &[&str],
     ) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let mut serve = tidings(program, directory);
-        serve
-            .args(["serve", "--environment", "development"])
-            .args(["--database", &storage.url()])
-            .args(["--listen", &address.to_string()])
-            .stdout(File::create(directory.join("server.out"))?)
-            .stderr(File::create(directory.join("server.log"))?);
-        let line = command_line(&serve);
-        let child = serve
-            .spawn()
-            .with_context(|| format!("cannot start {line}"))?;
+        let mut args: Vec<String> = ["serve", "--environment", "development"]
+            .map(str::to_owned)
+            .to_vec();
+        args.extend(["--database".to_owned(), storage.url()]);
+        args.extend(["--listen".to_owned(), address.to_string()]);
+        args.extend(more_args.iter().map(|&arg| arg.to_owned()));
+        let start = Start {
+            program: program.to_owned(),
+            directory: directory.to_owned(),
+            args,
+        };
         let mut server = Self {
-            child,
+            child: start.spawn()?,
             address,
             key,
+            start,
         };
-        server.await_readiness().with_context(|| {
-            let log = directory.join("server.log");
-            format!("{line} does not serve; its log is {}", log.display())
-        })?;
+        server.await_readiness()?;
         Ok(server)
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after it ended, at the same address.
+    pub(crate) fn start_again(&mut self) -> anyhow::Result<()> {
+        self.child = self.start.spawn()?;
+        self.await_readiness()
     }
 
     fn await_readiness(&mut self) -> anyhow::Result<()> {
         let address = self.address;
         let child = &mut self.child;
+        let log = self.start.directory.join("server.log");
         let ready = wait_until(START_AT_MOST, || {
             if let Some(status) = child.try_wait()? {
-                bail!("it ended ({status})");
+                bail!("the server ended ({status}); its log is {}", log.display());
             }
             // Until it listens, connecting fails; that is what is being waited for.
             let answer = http::request(address, "GET", "/readyz", &[], "");
             Ok(answer.ok().filter(|answer| answer.status == 200))
         })?;
-        ready.map(|_| ()).context("it is not ready in time")
+        ready.map(|_| ()).with_context(|| {
+            let log = log.display();
+            format!("the server is not ready in time; its log is {log}")
+        })
     }
 
     /// Where it listens.
@@ -206,6 +233,28 @@ impl Drop for ServerProcess {
         // Where it has ended already, there is nothing to kill or to wait for.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Start {
+    /// The log is added to.
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let open = |name: &str| {
+            let mut options = OpenOptions::new();
+            options
+                .create(true)
+                .append(true)
+                .open(self.directory.join(name))
+        };
+        let mut serve = tidings(&self.program, &self.directory);
+        serve
+            .args(&self.args)
+            .stdout(open("server.out")?)
+            .stderr(open("server.log")?);
+        let line = command_line(&serve);
+        serve
+            .spawn()
+            .with_context(|| format!("cannot start {line}"))
     }
 }
 

@@ -25,6 +25,11 @@ pub(crate) fn target_directory() -> PathBuf {
     )
 }
 
+/// A program of ours, built with optimisations.
+pub(crate) fn built(program: &str) -> PathBuf {
+    target_directory().join("release").join(program)
+}
+
 /// A cargo of the same toolchain, in the project's directory, with these arguments.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -6,6 +6,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -17,7 +20,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, StatusCode, Uri,
     client::conn::http1::{SendRequest, handshake},
-    header::{CONTENT_TYPE, HOST, HeaderValue},
+    header::{CONTENT_TYPE, HOST, HeaderValue, LOCATION},
 };
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -78,6 +81,11 @@ pub(crate) struct LoadArgs {
     /// Stop earlier, once so many events have been sent
     #[arg(long, value_name = "N")]
     events: Option<u64>,
+
+    /// Write the id of every accepted event into this file, one a line; and go on while the server
+    /// is away
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
 }
 
 /// What came of it; times in microseconds since 1970, latencies in microseconds.
@@ -103,6 +111,7 @@ struct Load {
     pace: Pace,
     /// How many may still be sent.
     left: Cell<u64>,
+    ledger: Option<RefCell<BufWriter<File>>>,
     figures: RefCell<Figures>,
 }
 
@@ -142,6 +151,10 @@ pub(crate) async fn run(args: LoadArgs) -> anyhow::Result<()> {
             .rate
             .map_or_else(|| Pace::closed(span), |rate| Pace::open(rate, span)),
         left: Cell::new(args.events.unwrap_or(u64::MAX)),
+        ledger: match &args.ledger {
+            Some(path) => Some(RefCell::new(BufWriter::new(File::create(path)?))),
+            None => None,
+        },
         figures: RefCell::default(),
     });
     let tasks: Vec<_> = connections
@@ -152,6 +165,9 @@ pub(crate) async fn run(args: LoadArgs) -> anyhow::Result<()> {
         .collect();
     for task in tasks {
         task.await.context("a connection's task died")??;
+    }
+    if let Some(ledger) = &load.ledger {
+        ledger.borrow_mut().flush()?;
     }
     let figures = load.figures.take();
     let report = LoadReport {
@@ -179,12 +195,13 @@ async fn publish_until_the_end(
         load.left.set(left);
         let request = server.publication(load.template.body(due_us));
         match exchange(&mut connection, request).await {
-            Ok(status) if status.is_success() => {
+            Ok((status, location)) if status.is_success() => {
+                load.note(location.as_ref())?;
                 let mut figures = load.figures.borrow_mut();
                 figures.accepted += 1;
                 figures.latencies.record(now_us().saturating_sub(due_us));
             }
-            Ok(status) => {
+            Ok((status, _)) => {
                 *load
                     .figures
                     .borrow_mut()
@@ -195,24 +212,42 @@ async fn publish_until_the_end(
             }
             Err(_) => {
                 load.figures.borrow_mut().failed += 1;
-                connection = server.connect().await?;
+                match server.connect().await {
+                    Ok(fresh) => connection = fresh,
+                    // The next request fails at once, and so asks for another connection.
+                    Err(_) if load.ledger.is_some() => tokio::time::sleep(REST_AFTER_REFUSAL).await,
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
     Ok(())
 }
 
-/// Sends a request and reads the whole answer.
+impl Load {
+    /// Notes an accepted event, whose id is the last part of where it is.
+    fn note(&self, location: Option<&HeaderValue>) -> anyhow::Result<()> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let location = location.context("no Location")?.to_str()?;
+        let id = location.rsplit('/').next().unwrap_or_default();
+        Ok(writeln!(ledger.borrow_mut(), "{id}")?)
+    }
+}
+
+/// Sends a request and reads the whole answer; gives its status, and where what it made is.
 async fn exchange(
     connection: &mut Connection,
     request: Request<Full<Bytes>>,
-) -> hyper::Result<StatusCode> {
+) -> hyper::Result<(StatusCode, Option<HeaderValue>)> {
     connection.ready().await?;
     let mut answer = connection.send_request(request).await?;
     while let Some(frame) = answer.body_mut().frame().await {
         frame?;
     }
-    Ok(answer.status())
+    let location = answer.headers_mut().remove(LOCATION);
+    Ok((answer.status(), location))
 }
 
 impl Server {

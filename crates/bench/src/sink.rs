@@ -22,7 +22,12 @@ use tokio::{
     task::spawn_local,
 };
 
-use crate::{clock::now_us, publication::sent_us, tally::Tally};
+use crate::{
+    clock::now_us,
+    publication::sent_us,
+    tally::Tally,
+    trouble::{Mood, Trouble},
+};
 
 /// Where to listen and what to check.
 #[derive(Args, Debug)]
@@ -47,6 +52,10 @@ pub(crate) struct SinkArgs {
     /// Read every delivery and never answer it: a dead endpoint of the worst kind
     #[arg(long)]
     hang: bool,
+
+    /// Of 1000 deliveries, answer so many with 500, and leave one without an answer; GET /ids lists the events that were taken, one a line
+    #[arg(long, value_name = "N", default_value = "0")]
+    trouble: u32,
 }
 
 struct Sink {
@@ -54,6 +63,7 @@ struct Sink {
     webhook: Option<Webhook>,
     verify_every: u64,
     hang: bool,
+    trouble: RefCell<Trouble>,
 }
 
 /// Receives until SIGTERM or SIGINT, then prints what arrived.
@@ -64,6 +74,7 @@ pub(crate) async fn run(args: SinkArgs) -> anyhow::Result<()> {
         webhook: webhook.context("--secret is no signing secret (whsec_ and base64)")?,
         verify_every: args.verify_every.max(1),
         hang: args.hang,
+        trouble: RefCell::new(Trouble::new(args.trouble)),
     });
     let listener = TcpListener::bind(args.listen)
         .await
@@ -106,6 +117,10 @@ impl Sink {
                 Ok(report) => json(report),
                 Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
             },
+            (&Method::GET, "/ids") => {
+                let ids = self.trouble.borrow().taken();
+                Response::new(Full::new(Bytes::from(ids)))
+            }
             (&Method::POST, "/reset") => {
                 self.tally.take();
                 status(StatusCode::NO_CONTENT)
@@ -130,7 +145,11 @@ impl Sink {
         };
         let time = sent_us.to_be_bytes();
         self.count(&head, id.unwrap_or(&time), &body, (sent_us, now_us));
-        if self.hang {
+        let what = id.map_or(Mood::Takes, |id| self.trouble.borrow_mut().meets(id));
+        if what == Mood::Refuses {
+            return status(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        if self.hang || what == Mood::Hangs {
             // Until the sender gives up and closes the connection.
             std::future::pending::<()>().await;
         }

@@ -2,6 +2,7 @@
 //! report.
 
 use std::{
+    collections::HashSet,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -27,20 +28,20 @@ const LAST_COMMIT: Duration = Duration::from_millis(300);
 
 /// What the load generator is told.
 #[derive(Clone, Debug)]
-pub(super) struct LoadPlan<'a> {
+pub(crate) struct LoadPlan<'a> {
     /// Where to, in turns.
-    pub(super) targets: &'a [SocketAddr],
-    pub(super) key: &'a str,
-    pub(super) company: &'a str,
+    pub(crate) targets: &'a [SocketAddr],
+    pub(crate) key: &'a str,
+    pub(crate) company: &'a str,
     /// At most so long.
-    pub(super) seconds: u64,
+    pub(crate) seconds: u64,
     /// Concurrency, rate and so on.
-    pub(super) args: &'a [&'a str],
+    pub(crate) args: &'a [&'a str],
 }
 
 impl LoadPlan<'_> {
     /// The command that carries it out.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .env("TIDINGS_API_KEY", self.key)
@@ -122,9 +123,9 @@ impl Arrived {
 
 /// The sink as a process, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     pub(super) child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Sink {
@@ -136,6 +137,18 @@ impl Sink {
     /// One that never answers.
     pub(super) fn start_hanging(program: &PathBuf) -> anyhow::Result<Self> {
         Self::start_with(program, &["--hang"])
+    }
+
+    /// One that refuses some, leaves a few without an answer, and remembers what it took.
+    pub(crate) fn start_in_trouble(program: &PathBuf) -> anyhow::Result<Self> {
+        Self::start_with(program, &["--trouble", "100"])
+    }
+
+    /// The events that one in trouble has taken.
+    pub(crate) fn taken(&self) -> anyhow::Result<HashSet<String>> {
+        let answer = http::request(self.address, "GET", "/ids", &[], "")?;
+        ensure!(answer.status == 200, "/ids answered {}", answer.status);
+        Ok(answer.body.lines().map(str::to_owned).collect())
     }
 
     fn start_with(program: &PathBuf, args: &[&str]) -> anyhow::Result<Self> {

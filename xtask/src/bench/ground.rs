@@ -24,7 +24,7 @@ const SETTINGS: &[(&str, &str)] = &[
 
 /// Which database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum DatabaseKind {
+pub(crate) enum DatabaseKind {
     /// The embedded one
     Sqlite,
     /// A private PostgreSQL on this machine, started for the benchmark
@@ -33,7 +33,7 @@ pub(super) enum DatabaseKind {
 
 /// The database that is measured.
 #[derive(Debug)]
-pub(super) enum Ground {
+pub(crate) enum Ground {
     /// A file for each run.
     Sqlite { directory: PathBuf },
     /// A database for each run.
@@ -54,7 +54,7 @@ pub(super) struct GroundUsage {
 
 impl Ground {
     /// Starts what is needed.
-    pub(super) fn prepare(kind: DatabaseKind, directory: &Path) -> Self {
+    pub(crate) fn prepare(kind: DatabaseKind, directory: &Path) -> Self {
         match kind {
             DatabaseKind::Sqlite => Self::Sqlite {
                 directory: directory.to_owned(),
@@ -75,7 +75,7 @@ impl Ground {
 
     /// A database for one run. With PostgreSQL the one of the run before is dropped, and what it
     /// left to do is done.
-    pub(super) fn fresh(&self) -> anyhow::Result<Storage> {
+    pub(crate) fn fresh(&self) -> anyhow::Result<Storage> {
         match self {
             Self::Sqlite { directory } => {
                 fs::create_dir_all(directory)?;
@@ -115,7 +115,7 @@ impl Ground {
     }
 
     /// Bytes that a run's database takes on disk, once its servers have stopped.
-    pub(super) fn bytes(&self, storage: &Storage) -> anyhow::Result<u64> {
+    pub(crate) fn bytes(&self, storage: &Storage) -> anyhow::Result<u64> {
         match (self, storage) {
             (Self::Postgres { cluster, .. }, Storage::Postgres(url)) => {
                 let (_, name) = url.rsplit_once('/').context("a URL ends in a database")?;

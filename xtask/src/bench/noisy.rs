@@ -153,8 +153,12 @@ impl Stage {
     fn measure(&self, noise: Noise) -> anyhow::Result<Arrived> {
         let quiet = Sink::start(&self.ends)?;
         let storage = self.ground.fresh()?;
-        let server =
-            ServerProcess::start(&storage, &self.server, &self.directory.join("noisy-node"))?;
+        let server = ServerProcess::start(
+            &storage,
+            &self.server,
+            &self.directory.join("noisy-node"),
+            &[],
+        )?;
         let url = format!("http://{}/", quiet.address);
         server.subscribe(QUIET, &url, &["*"], Some(SECRET))?;
         // Its connections are open, and its code is warm.

@@ -117,12 +117,12 @@ impl Bench {
     /// So many nodes on the same database.
     fn start(&self, storage: &Storage, nodes: usize) -> anyhow::Result<Vec<ServerProcess>> {
         let directory = |number: usize| self.directory.join(format!("node-{number}"));
-        let first = ServerProcess::start(storage, &self.server, &directory(1))?;
+        let first = ServerProcess::start(storage, &self.server, &directory(1), &[])?;
         let mut servers = vec![first];
         for number in 2..=nodes {
             let first = &servers[0];
             let node =
-                ServerProcess::start_beside(first, storage, &self.server, &directory(number))?;
+                ServerProcess::start_beside(first, storage, &self.server, &directory(number), &[])?;
             servers.push(node);
         }
         Ok(servers)
