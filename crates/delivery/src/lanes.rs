@@ -12,10 +12,12 @@
 //! costs the same however many lanes there are, but for one that makes the shares grow, which
 //! looks at every company once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use tidings_domain::{company::CompanyId, id::SubscriptionId, time::UtcMillis};
 use tidings_store::Delivery;
+
+use crate::lane_bounds::LaneBounds;
 
 /// First attempts and retries are chosen apart, so that neither starves the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,17 +40,6 @@ pub(crate) struct Lanes {
     bounds: LaneBounds,
     waiting: usize,
     in_flight: usize,
-}
-
-/// How much each lane may have in flight, whether or not it exists.
-#[derive(Debug)]
-struct LaneBounds {
-    per_subscription: usize,
-    /// Those with a cap of their own.
-    caps: BTreeMap<SubscriptionId, usize>,
-    /// Those that have no turn until a time; and by that time.
-    holds: BTreeMap<SubscriptionId, UtcMillis>,
-    hold_ends: BTreeSet<(UtcMillis, SubscriptionId)>,
 }
 
 /// The work of one subscription. It exists while something waits or is in flight.
@@ -96,12 +87,7 @@ impl Lanes {
             lanes: BTreeMap::new(),
             companies: BTreeMap::new(),
             ready: Default::default(),
-            bounds: LaneBounds {
-                per_subscription: per_subscription.max(1),
-                caps: BTreeMap::new(),
-                holds: BTreeMap::new(),
-                hold_ends: BTreeSet::new(),
-            },
+            bounds: LaneBounds::new(per_subscription),
             waiting: 0,
             in_flight: 0,
         }
@@ -109,30 +95,18 @@ impl Lanes {
 
     /// Gives a lane a cap of its own on what is in flight, below everybody's; or takes it away.
     pub(crate) fn cap(&mut self, subscription: SubscriptionId, cap: Option<usize>) {
-        match cap {
-            Some(cap) => drop(self.bounds.caps.insert(subscription, cap)),
-            None => drop(self.bounds.caps.remove(&subscription)),
-        }
+        self.bounds.set(subscription, cap);
         self.list_again(subscription);
     }
 
     /// Gives a lane no turn until `until`.
     pub(crate) fn hold(&mut self, subscription: SubscriptionId, until: UtcMillis) {
-        let bounds = &mut self.bounds;
-        if let Some(former) = bounds.holds.insert(subscription, until) {
-            bounds.hold_ends.remove(&(former, subscription));
-        }
-        bounds.hold_ends.insert((until, subscription));
+        self.bounds.hold(subscription, until);
     }
 
     /// Ends the holds whose time has come.
     pub(crate) fn end_holds(&mut self, now: UtcMillis) {
-        while let Some(&(until, subscription)) = self.bounds.hold_ends.first() {
-            if until > now {
-                return;
-            }
-            self.bounds.hold_ends.pop_first();
-            self.bounds.holds.remove(&subscription);
+        while let Some(subscription) = self.bounds.end_hold(now) {
             self.list_again(subscription);
         }
     }
@@ -140,10 +114,7 @@ impl Lanes {
     /// When the next hold of a lane with work ends.
     pub(crate) fn next_wake(&self) -> Option<UtcMillis> {
         self.bounds
-            .hold_ends
-            .iter()
-            .find(|(_, subscription)| self.lanes.contains_key(subscription))
-            .map(|&(until, _)| until)
+            .next_end(|subscription| self.lanes.contains_key(&subscription))
     }
 
     /// Takes everything that waits in a lane.
@@ -382,17 +353,6 @@ impl Lanes {
     }
 }
 
-impl LaneBounds {
-    /// How much a lane may have in flight now.
-    fn cap(&self, subscription: SubscriptionId) -> usize {
-        if self.holds.contains_key(&subscription) {
-            return 0;
-        }
-        let own = self.caps.get(&subscription).copied();
-        own.unwrap_or(usize::MAX).min(self.per_subscription)
-    }
-}
-
 impl Lane {
     fn new(company: CompanyId) -> Self {
         Self {
@@ -444,230 +404,4 @@ impl Company {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use proptest::prelude::*;
-    use tidings_domain::{
-        event::Event, event_type::EventType, id::EventId, random::SeededRandom, time::UtcMillis,
-    };
-    use tidings_store::{DeliveryKey, Handover, HandoverLimits, LeaseId};
-
-    fn at(millis: i64) -> UtcMillis {
-        UtcMillis::from_millis(millis)
-    }
-
-    fn id_of(subscription: u64) -> SubscriptionId {
-        SubscriptionId::new(at(0), &SeededRandom::new(subscription))
-    }
-
-    /// The subscription of that number; its company is the letter.
-    fn delivery(company: &str, subscription: u64, position: i64, attempts_made: u32) -> Delivery {
-        let company = CompanyId::parse(company).unwrap();
-        let id = id_of(subscription);
-        let handover = Handover::new(HandoverLimits::default());
-        Delivery {
-            key: DeliveryKey {
-                position,
-                subscription: id,
-                round: 0,
-            },
-            lease: LeaseId(1),
-            epoch: 0,
-            attempts_made,
-            first_attempt: None,
-            owed_since: at(0),
-            place: handover.admit(id, &company, 1).unwrap(),
-            event: Arc::new(Event::from_stored(
-                EventId::new(at(0), &SeededRandom::new(1)),
-                EventType::parse("a.b").unwrap(),
-                at(0),
-                company,
-                "{}",
-                "{}",
-            )),
-        }
-    }
-
-    fn pop_all(lanes: &mut Lanes, kind: Kind) -> Vec<Delivery> {
-        std::iter::from_fn(|| lanes.pop(kind)).collect()
-    }
-
-    fn positions(deliveries: &[Delivery]) -> Vec<i64> {
-        deliveries.iter().map(|taken| taken.key.position).collect()
-    }
-
-    #[test]
-    fn companies_and_their_lanes_take_turns() {
-        let mut lanes = Lanes::new(1000, 500, 1000);
-        for (company, subscription, position) in [
-            ("a", 1, 1),
-            ("a", 1, 2),
-            ("a", 2, 3),
-            ("a", 2, 4),
-            ("b", 3, 5),
-            ("b", 3, 6),
-        ] {
-            lanes.push(delivery(company, subscription, position, 0));
-        }
-        assert_eq!(
-            positions(&pop_all(&mut lanes, Kind::First)),
-            [1, 5, 3, 6, 2, 4]
-        );
-    }
-
-    #[test]
-    fn a_subscription_has_its_cap() {
-        let mut lanes = Lanes::new(1000, 500, 2);
-        for position in 0..4 {
-            lanes.push(delivery("a", 1, position, 0));
-        }
-        lanes.push(delivery("a", 1, 4, 1));
-        let taken = pop_all(&mut lanes, Kind::First);
-        assert_eq!(positions(&taken), [0, 1]);
-        assert!(
-            lanes.pop(Kind::Retry).is_none(),
-            "the cap is for both kinds"
-        );
-        lanes.ended(&taken[0]);
-        assert_eq!(positions(&pop_all(&mut lanes, Kind::Retry)), [4]);
-        lanes.ended(&taken[1]);
-        assert_eq!(positions(&pop_all(&mut lanes, Kind::First)), [2]);
-    }
-
-    #[test]
-    fn many_lanes_of_a_company_leave_a_share_for_the_next() {
-        let mut lanes = Lanes::new(40, 20, 16);
-        for position in 0..10 {
-            for subscription in 1..5 {
-                lanes.push(delivery("a", subscription, position, 0));
-            }
-        }
-        // The company may have 20, each of its four lanes a fifth of them.
-        assert_eq!(pop_all(&mut lanes, Kind::First).len(), 16);
-        lanes.push(delivery("a", 5, 99, 0));
-        assert_eq!(positions(&pop_all(&mut lanes, Kind::First)), [99]);
-    }
-
-    #[test]
-    fn a_company_leaves_a_share_for_the_next() {
-        let mut lanes = Lanes::new(120, 60, 100);
-        for position in 0_i64..60 {
-            let subscription = position.unsigned_abs();
-            lanes.push(delivery("a", subscription, position, 0));
-            lanes.push(delivery("a", 100 + subscription, 100 + position, 1));
-        }
-        assert_eq!(
-            pop_all(&mut lanes, Kind::Retry).len(),
-            30,
-            "half of the retries' slots"
-        );
-        let greedy = pop_all(&mut lanes, Kind::First);
-        assert_eq!(greedy.len(), 30, "sixty with the retries");
-        for position in 200_i64..300 {
-            lanes.push(delivery("b", position.unsigned_abs(), position, 0));
-        }
-        let modest = pop_all(&mut lanes, Kind::First);
-        assert_eq!(modest.len(), 40, "a third, as there are two");
-        assert!(modest.iter().all(|taken| taken.key.position >= 200));
-        lanes.retain(|waiting| waiting.key.position < 200);
-        for taken in &modest {
-            assert!(lanes.pop(Kind::First).is_none());
-            lanes.ended(taken);
-        }
-        lanes.ended(&greedy[0]);
-        assert_eq!(
-            pop_all(&mut lanes, Kind::First).len(),
-            1,
-            "the half again, as it is alone"
-        );
-    }
-
-    #[test]
-    fn what_is_not_kept_is_gone_and_what_is_in_flight_stays() {
-        let mut lanes = Lanes::new(100, 50, 1);
-        for position in 0..3 {
-            lanes.push(delivery("a", 1, position, 0));
-            lanes.push(delivery("b", 2, 10 + position, 1));
-        }
-        let flying = lanes.pop(Kind::First).unwrap();
-        lanes.retain(|waiting| waiting.key.position == 2);
-        assert_eq!((lanes.waiting(), lanes.in_flight()), (1, 1));
-        assert!(lanes.pop(Kind::First).is_none(), "its lane is at its cap");
-        lanes.ended(&flying);
-        assert_eq!(positions(&pop_all(&mut lanes, Kind::First)), [2]);
-        assert!(lanes.pop(Kind::Retry).is_none());
-    }
-
-    proptest! {
-        /// Whatever comes and goes: no bound is passed, order is kept within a lane and kind,
-        /// nobody is forgotten, and in the end nothing is left.
-        #[test]
-        fn bounds_hold_and_nobody_is_forgotten(
-            steps in proptest::collection::vec((0..7_u8, 0..3_usize, 0..3_u64, any::<prop::sample::Index>()), 1..200),
-            slots in 1..12_usize, cap in 1..4_usize,
-        ) {
-            let retry_slots = (slots / 2).max(1);
-            let mut lanes = Lanes::new(slots, retry_slots, cap);
-            let mut flying: Vec<Delivery> = Vec::new();
-            let mut own_caps = BTreeMap::new();
-            let mut pushed = 0;
-            let mut taken = 0;
-            for (n, (what, company, subscription, which)) in (0..).zip(steps) {
-                let company = ["a", "b", "c"][company];
-                // A subscription has one company.
-                let subscription = subscription + 10 * u64::from(company.as_bytes()[0]);
-                match what {
-                    0 | 1 => {
-                        lanes.push(delivery(company, subscription, n, u32::from(what)));
-                        pushed += 1;
-                    }
-                    4 => {
-                        // Parked, probed, or free again.
-                        let bound = which.index(3);
-                        let id = id_of(subscription);
-                        lanes.cap(id, (bound < 2).then_some(bound));
-                        own_caps.insert(id, if bound < 2 { bound } else { cap });
-                    }
-                    5 => lanes.hold(id_of(subscription), at(n + 10)),
-                    6 => lanes.end_holds(at(n)),
-                    2 if !flying.is_empty() => {
-                        let ended = flying.swap_remove(which.index(flying.len()));
-                        lanes.ended(&ended);
-                    }
-                    _ => {
-                        let kind = if which.index(2) == 0 { Kind::First } else { Kind::Retry };
-                        if flying.len() < slots && let Some(next) = lanes.pop(kind) {
-                            prop_assert_eq!(Kind::of(&next), kind);
-                            let id = next.key.subscription;
-                            let in_flight = flying.iter().filter(|f| f.key.subscription == id).count();
-                            prop_assert!(in_flight < *own_caps.get(&id).unwrap_or(&cap));
-                            flying.push(next);
-                            taken += 1;
-                        }
-                    }
-                }
-                let of = |subscription| flying.iter().filter(|f| f.key.subscription == subscription).count();
-                prop_assert!(flying.iter().all(|f| of(f.key.subscription) <= cap));
-                prop_assert_eq!(lanes.in_flight(), flying.len());
-                prop_assert_eq!(lanes.waiting(), pushed - taken);
-            }
-            for id in own_caps.into_keys() {
-                lanes.cap(id, None);
-            }
-            lanes.end_holds(at(1000));
-            let mut rounds = 0;
-            while lanes.waiting() > 0 || !flying.is_empty() {
-                for ended in flying.drain(..) {
-                    lanes.ended(&ended);
-                }
-                flying.extend(pop_all(&mut lanes, Kind::First));
-                flying.extend(pop_all(&mut lanes, Kind::Retry));
-                rounds += 1;
-                prop_assert!(rounds <= 2 * pushed + 2, "somebody is forgotten");
-            }
-            prop_assert!(lanes.lanes.is_empty() && lanes.companies.is_empty());
-        }
-    }
-}
+mod tests;

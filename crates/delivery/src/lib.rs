@@ -16,6 +16,7 @@ mod failure;
 mod flight;
 mod guard;
 mod health;
+mod lane_bounds;
 mod lanes;
 mod leases;
 mod metrics;
