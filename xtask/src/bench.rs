@@ -7,6 +7,7 @@
 
 mod ends;
 mod ground;
+mod guard;
 mod machine;
 mod noisy;
 mod process;
@@ -23,6 +24,7 @@ use crate::{
 };
 pub(crate) use ends::{LoadPlan, Sink};
 pub(crate) use ground::{DatabaseKind, Ground};
+use guard::GuardMode;
 use report::Row;
 use run_once::Bench;
 use scenario::{Scenario, Situation};
@@ -41,6 +43,7 @@ Examples:
   cargo xtask bench --scenario one --runs 5        one scenario, more often
   cargo xtask bench --database postgres            on PostgreSQL, with 1, 2 and 3 nodes
   cargo xtask bench --database postgres --scenario one --nodes 2
+  cargo xtask bench --guard                        instructions of small things, against the record
   cargo xtask bench noisy                          what one company's trouble costs another";
 
 /// What to measure, how often, for how long.
@@ -74,6 +77,18 @@ pub(crate) struct BenchArgs {
     /// One run of 5 seconds: to see that it works, not to quote
     #[arg(long, conflicts_with_all = ["runs", "seconds"])]
     quick: bool,
+
+    /// Count instructions of small things instead, and fail where one costs 5 % more than recorded;
+    /// with `record` they are written down anew
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        default_missing_value = "check",
+        require_equals = true
+    )]
+    guard: Option<GuardMode>,
 
     /// Do not build; measure target/release as it is
     #[arg(long)]
@@ -125,6 +140,11 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     } else {
         (args.runs.max(1), args.seconds.max(1))
     };
+    if let Some(mode) = args.guard {
+        let directory = target_directory().join("bench");
+        std::fs::create_dir_all(&directory)?;
+        return guard::run(mode, &directory);
+    }
     let situations = args.situations()?;
     if !args.no_build {
         run_step(&mut cargo([

@@ -35,6 +35,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tidings-test-cluster", &[]),
+    (
+        "tidings-guard",
+        &[
+            "tidings-domain",
+            "tidings-store",
+            "tidings-store-sqlite",
+            "tidings-delivery",
+        ],
+    ),
     ("tidings-bench", &[]),
     ("receiver-example", &[]),
     ("xtask", &["tidings-test-cluster"]),
