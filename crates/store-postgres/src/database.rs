@@ -15,8 +15,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::failure::Failure;
 
-/// How long a connection may take to be made, in seconds.
-const CONNECT_TIMEOUT_SECONDS: u64 = 5;
+/// How long a connection to one host may take to be made, in seconds, unless the URL says so.
+const CONNECT_TIMEOUT_SECONDS: u64 = 2;
+/// How long it may take in all, in seconds: where the URL names several hosts, enough to try a few.
+const CREATE_SECONDS_MAX: u64 = 10;
 /// After how long without a word the other side is asked whether it is there, in seconds.
 const KEEPALIVE_IDLE_SECONDS: u64 = 15;
 /// And how often after that, in seconds.
@@ -89,7 +91,7 @@ impl Connector {
         Pool::builder(manager)
             .max_size(connections_max)
             .wait_timeout(Some(wait))
-            .create_timeout(Some(wait))
+            .create_timeout(Some(Duration::from_secs(CREATE_SECONDS_MAX)))
             .runtime(Runtime::Tokio1)
             .post_create(Hook::async_fn(|client, _| {
                 Box::pin(async move {

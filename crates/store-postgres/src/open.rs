@@ -257,6 +257,12 @@ impl Place {
         let bad = |why: &str| OpenError::BadUrl {
             why: why.to_owned(),
         };
+        if url.contains("sslmode=verify") {
+            return Err(bad(
+                "has an sslmode other than disable, prefer and require (certificates are checked \
+                 wherever TLS is spoken)",
+            ));
+        }
         let config: Config = url.parse().map_err(|_| bad("does not read"))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(bad("names no host"));

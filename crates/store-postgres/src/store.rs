@@ -81,8 +81,8 @@ impl PostgresStore {
         })
     }
 
-    /// Brings a database to the newest schema. Nodes that are older than this program must be
-    /// stopped first; beside nodes of the same version there is nothing to do.
+    /// Brings a database to the newest schema. Nodes of the version before go on beside it; where
+    /// they cannot, the changelog says so.
     pub async fn migrate_only(
         url: &str,
         roots: RootCertStore,

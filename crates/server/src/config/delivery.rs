@@ -43,7 +43,7 @@ pub(crate) struct DeliveryConfig {
     )]
     pub(crate) retry_schedule: Schedule,
 
-    /// How many attempts may be in flight at a time, in all
+    /// How many attempts this server may have in flight at a time, in all
     #[arg(
         long,
         env = "TIDINGS_CONCURRENCY",
@@ -52,7 +52,7 @@ pub(crate) struct DeliveryConfig {
     )]
     pub(crate) concurrency: NonZeroUsize,
 
-    /// How many attempts may be in flight at a time to one subscription
+    /// How many attempts this server may have in flight at a time to one subscription
     #[arg(
         long,
         env = "TIDINGS_CONCURRENCY_PER_SUBSCRIPTION",

@@ -59,7 +59,7 @@ pub(crate) struct HttpConfig {
     /// Requests per minute that each API key may make, by class; off unless given
     ///
     /// The classes are read, write (changes of subscriptions and keys) and publish; one that is not
-    /// named is not limited. Example: read=600,write=60,publish=6000
+    /// named is not limited. Each server counts for itself. Example: read=600,write=60,publish=6000
     #[arg(long, env = "TIDINGS_RATE_LIMIT", value_name = "CLASS=N,…")]
     pub(crate) rate_limit: Option<RateLimitConfig>,
 }

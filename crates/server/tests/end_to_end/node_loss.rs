@@ -14,8 +14,9 @@ const PUBLISHERS: usize = 6;
 const EVENTS_PER_LIFE: usize = 100;
 /// How long a dead server's work stays untouched.
 const LEASE: Duration = Duration::from_secs(2);
-/// How long it may take from then on until the last of that was delivered, with some retries.
-const A_LITTLE: Duration = Duration::from_secs(3);
+/// How long it may take from then on until the last of that was delivered, with some retries, on a
+/// machine that has much else to do.
+const A_LITTLE: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_server_held_is_taken_over_within_the_lease() {

@@ -17,9 +17,9 @@ INSERT INTO api_keys VALUES
     (5, randomblob(16), randomblob(32), 'grün', NULL, '[]', NULL, 15, NULL, NULL);
 INSERT INTO subscriptions VALUES
     (2, randomblob(16), 'acme', 'https://a.example/', '["a.*"]', '\N' || char(0), 1, NULL, 'api',
-     21, 22, 23, 24, x'0001', x'0203', 25, NULL),
+     21, 22, 23, 24, x'0001', x'0203', 25, NULL, 91, 'open', 92, 93),
     (4, randomblob(16), 'umbrella', 'https://b.example/', '["*"]', NULL, 0, 'gone', 'portal',
-     26, 27, 28, 29, NULL, NULL, NULL, 30);
+     26, 27, 28, 29, NULL, NULL, NULL, 30, NULL, 'closed', NULL, NULL);
 INSERT INTO subscription_history VALUES (2, 0, '["a.*"]', 1, 31), (2, 7, '["b"]', 0, 32),
     (4, 3, '["*"]', 1, 33);
 INSERT INTO events VALUES
@@ -56,7 +56,8 @@ const TABLES: [(&str, &str, &str, &str, &str); 6] = [
     (
         "subscriptions",
         "seq, company_id, url, event_types, disabled_reason, managed_by, created_ms, updated_ms, \
-         version, epoch, previous_until_ms, deleted_ms",
+         version, epoch, previous_until_ms, deleted_ms, max_per_second, breaker, open_until_ms, \
+         failing_since_ms",
         "id, description, secret, previous_secret",
         "enabled",
         "seq",

@@ -11,6 +11,7 @@ mod harness;
 mod nodes;
 mod opening;
 mod partitions;
+mod queue_size;
 mod reading;
 mod several_nodes;
 mod stage;

@@ -32,7 +32,8 @@ their positions, subscriptions with their secrets, API keys, idempotency keys, w
 the delivery log. Cursors that were handed out stay good, and nobody has to change anything but the \
 servers' address of the database.
 
-Stop the server first; the file is only read. The target must be an empty database. Interrupt the \
+Stop the server first; an older file is brought to this program's schema, and then only read. The \
+target must be an empty database. Interrupt the \
 copy as you like: the same command goes on where it was. Until it is finished no server starts on \
 the target; at the end everything is counted on both sides.";
 
