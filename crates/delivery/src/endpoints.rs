@@ -18,6 +18,8 @@ use tidings_domain::{
     verdict::Jitter,
 };
 
+/// Those that are left alone are looked at no more often than this, in milliseconds.
+const LOOK_MS: i64 = 1000;
 /// Failing is written down once it has lasted so long, in milliseconds; a hiccup costs no write.
 const FAILING_NOTED_MS: i64 = 60 * 60_000;
 
@@ -48,12 +50,15 @@ pub(crate) struct Endpoints {
     known: BTreeMap<SubscriptionId, Known>,
     /// Those whose breaker is not closed.
     tripped: BTreeSet<SubscriptionId>,
+    /// When each open breaker's time is over.
+    ends: BTreeSet<(UtcMillis, SubscriptionId)>,
     /// Those about which there is something to write down.
     to_note: BTreeSet<SubscriptionId>,
     /// What is being written down: until that is done, what the store says may be older.
     noting: Option<Note>,
     /// Whether subscriptions may have changed since the last look at those that are left alone.
     looks: bool,
+    looked: Option<UtcMillis>,
 }
 
 #[derive(Debug)]
@@ -63,6 +68,8 @@ struct Known {
     breaker: Breaker,
     /// What was written down last, or is on its way.
     noted: EndpointHealth,
+    /// Its place in [`Endpoints::ends`].
+    end: Option<UtcMillis>,
     /// When its next attempt may be made at the earliest, in microseconds; where it has a rate.
     next_us: Option<i64>,
 }
@@ -74,6 +81,7 @@ impl Known {
             url: endpoint.url.clone(),
             breaker: Breaker::resumed(endpoint.health),
             noted: endpoint.health,
+            end: None,
             next_us: None,
         }
     }
@@ -159,39 +167,65 @@ impl Endpoints {
         current: impl Fn(SubscriptionId) -> Option<Arc<Endpoint>>,
     ) -> Vec<(SubscriptionId, Turn)> {
         let mut turns = Vec::new();
-        let looks = std::mem::take(&mut self.looks);
-        let tripped: Vec<_> = self.tripped.iter().copied().collect();
-        for id in tripped {
+        if self.looks && self.may_look_from().is_none_or(|from| from <= now) {
+            self.looks = false;
+            self.looked = Some(now);
+            for id in self.mended(current) {
+                self.forget(id);
+                turns.push((id, Turn::Free));
+            }
+        }
+        while let Some(&(end, id)) = self.ends.first()
+            && end <= now
+        {
+            self.ends.pop_first();
             let Some(known) = self.known.get_mut(&id) else {
                 continue;
             };
-            if looks && self.noting.is_none_or(|note| note.subscription != id) {
-                let is_tripped = |endpoint: &Endpoint| {
-                    // Another node may have found that it works.
-                    known.is_about(endpoint)
-                        && (endpoint.health.breaker != BreakerState::Closed
-                            || known.noted.breaker == BreakerState::Closed)
-                };
-                if !current(id).is_some_and(|endpoint| is_tripped(&endpoint)) {
-                    self.forget(id);
-                    turns.push((id, Turn::Free));
-                    continue;
-                }
-            }
+            known.end = None;
             if known.breaker.tick(now) {
-                self.tidy_up(id, now);
                 turns.push((id, Turn::Probe));
             }
+            self.tidy_up(id, now);
         }
         turns
     }
 
+    /// Those that are left alone, and whose subscription is another now, or ended; or that another
+    /// node found to work.
+    fn mended(
+        &self,
+        current: impl Fn(SubscriptionId) -> Option<Arc<Endpoint>>,
+    ) -> Vec<SubscriptionId> {
+        let is_tripped = |id: &SubscriptionId| {
+            let (Some(known), Some(endpoint)) = (self.known.get(id), current(*id)) else {
+                return false;
+            };
+            known.is_about(&endpoint)
+                && (endpoint.health.breaker != BreakerState::Closed
+                    || known.noted.breaker == BreakerState::Closed)
+        };
+        let is_noting = |id: &SubscriptionId| {
+            let noting = self.noting.as_ref();
+            noting.is_some_and(|note| note.subscription == *id)
+        };
+        let tripped = self.tripped.iter().copied();
+        tripped
+            .filter(|id| !is_noting(id) && !is_tripped(id))
+            .collect()
+    }
+
+    /// From when on the next look may be taken; none for at once.
+    fn may_look_from(&self) -> Option<UtcMillis> {
+        self.looked.map(|looked| looked.plus_millis(LOOK_MS))
+    }
+
     /// When to tick without being asked to.
     pub(crate) fn next_wake(&self) -> Option<UtcMillis> {
-        self.tripped
-            .iter()
-            .filter_map(|id| self.known.get(id)?.breaker.open_until())
-            .min()
+        let end = self.ends.first().map(|&(end, _)| end);
+        let is_waiting = self.looks && !self.tripped.is_empty();
+        let look = self.may_look_from().filter(|_| is_waiting);
+        end.into_iter().chain(look).min()
     }
 
     /// An attempt begins at `now` at an endpoint whose attempts are to be `spacing_us` apart; says
@@ -268,7 +302,9 @@ impl Endpoints {
 
     /// Forgets an endpoint: its subscription ended or goes elsewhere.
     pub(crate) fn forget(&mut self, id: SubscriptionId) {
-        self.known.remove(&id);
+        if let Some(end) = self.known.remove(&id).and_then(|known| known.end) {
+            self.ends.remove(&(end, id));
+        }
         self.tripped.remove(&id);
         self.to_note.remove(&id);
     }
@@ -292,18 +328,26 @@ impl Endpoints {
             .entry(endpoint.id)
             .or_insert_with(|| Known::new(endpoint));
         if !known.is_about(endpoint) {
-            let next_us = known.next_us;
+            let (next_us, end) = (known.next_us, known.end);
             *known = Known::new(endpoint);
             known.next_us = next_us;
+            known.end = end;
         }
         known
     }
 
     /// After a change: what there is to do about it, and whether it is worth remembering.
     fn tidy_up(&mut self, id: SubscriptionId, now: UtcMillis) {
-        let Some(known) = self.known.get(&id) else {
+        let Some(known) = self.known.get_mut(&id) else {
             return;
         };
+        let end = known.breaker.open_until();
+        if let Some(former) = std::mem::replace(&mut known.end, end) {
+            self.ends.remove(&(former, id));
+        }
+        if let Some(end) = end {
+            self.ends.insert((end, id));
+        }
         if known.breaker.state() == BreakerState::Closed {
             self.tripped.remove(&id);
         } else {

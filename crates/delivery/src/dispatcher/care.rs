@@ -67,7 +67,12 @@ impl Dispatcher {
     pub(super) fn learn_from(&mut self, landed: &Landed, now: UtcMillis) {
         let endpoint = landed.endpoint();
         let has_succeeded = landed.outcome() == AttemptOutcome::Succeeded;
-        let jitter = Jitter(self.random.next_u16());
+        // Chance costs something, and what succeeded needs none.
+        let jitter = Jitter(if has_succeeded {
+            0
+        } else {
+            self.random.next_u16()
+        });
         let turn = self.endpoints.landed(endpoint, has_succeeded, now, jitter);
         if let Some(turn) = turn {
             self.give_turn(endpoint.id, turn, now);
