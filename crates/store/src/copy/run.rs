@@ -63,16 +63,24 @@ pub async fn run<S: CopySource>(
     let reader = tokio::spawn(apart(source, move |source| {
         read_all(source, &progress, &batches)
     }));
+    let mut written = Ok(());
     while let Some(batch) = received.recv().await {
         let table = batch.table();
         let further = advance(outcome.progress[table], &batch);
-        target.write(batch, further).await?;
+        written = target.write(batch, further).await;
+        if written.is_err() {
+            break;
+        }
         outcome.progress[table] = further;
         watch(&outcome, CopyStep::Further(table));
     }
+    // Nobody takes what it still reads; and whoever hears of the end can open the source again.
+    drop(received);
+    let read = reader.await.map_err(|_| broken_off())?;
+    written?;
     watch(&outcome, CopyStep::Counting);
     // The source stays as it is until the target is sealed.
-    let (_source, ()) = reader.await.map_err(|_| broken_off())??;
+    let (_source, ()) = read?;
     compare(&outcome.survey.tally, &target.tally().await?)?;
     target.seal(&outcome.survey).await?;
     Ok(outcome)
