@@ -8,12 +8,9 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use tidings_domain::{
-    event::Event,
-    subscription::{DisabledReason, Endpoint},
-    time::UtcMillis,
-    verdict::Verdict,
+    event::Event, subscription::DisabledReason, time::UtcMillis, verdict::Verdict,
 };
-use tidings_store::{BookEntry, Position, Seq, Settled};
+use tidings_store::{Position, Seq, Settled};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -25,8 +22,7 @@ use crate::{
     failure::Failure,
     link::Link,
     memory::Memory,
-    settle,
-    subscription_rows::{self, epoch_column},
+    settle, subscription_rows,
 };
 
 /// What a transaction did.
@@ -146,30 +142,9 @@ impl<'l, C: deadpool_postgres::GenericClient> Ending<'_, 'l, C> {
         let entry = entry.ok_or_else(|| {
             Failure::Broken("a live delivery has no subscription in memory".to_owned())
         })?;
-        let ended = BookEntry {
-            seq: entry.seq,
-            endpoint: Arc::new(Endpoint {
-                enabled: false,
-                epoch: entry.endpoint.epoch + 1,
-                ..Endpoint::clone(&entry.endpoint)
-            }),
-            event_types: entry.event_types.clone(),
-        };
-        self.db
-            .execute(
-                "UPDATE subscriptions
-                 SET enabled = false, disabled_reason = $1, epoch = $2, version = version + 1,
-                     updated_ms = $3, book_version = $4
-                 WHERE seq = $5",
-                &[
-                    &DisabledReason::Gone.as_str(),
-                    &epoch_column(ended.endpoint.epoch),
-                    &now.as_millis(),
-                    &self.version,
-                    &entry.seq,
-                ],
-            )
-            .await?;
+        let ended = entry.disabled();
+        let reason = DisabledReason::Gone;
+        subscription_rows::disable(&self.db, &ended, reason, now, self.version).await?;
         subscription_rows::write_history(&self.db, self.head, &ended).await?;
         self.ended.push(entry.seq);
         match notice {

@@ -100,7 +100,11 @@ async fn end(
     let Some(stored) = found.filter(is_live) else {
         return Ok(Ended::Done);
     };
-    disable(inner, &change, &stored, notice.created()).await?;
+    let secrets = stored.secrets(&memory.sealer)?;
+    let ended = BookEntry::new(stored.seq, &stored.subscription, secrets, stored.epoch).disabled();
+    let (reason, now) = (DisabledReason::Failing, notice.created());
+    subscription_rows::disable(&change.db(), &ended, reason, now, change.version).await?;
+    subscription_rows::write_history(&change.db(), change.head, &ended).await?;
     let ground = Ground {
         lease_version: lease_version(&change).await?,
         // Who has a lease is the writer's to know: the notice waits for a claim.
@@ -125,36 +129,6 @@ async fn end(
     book_change::take_in(inner).await;
     staged.follow_up(memory, base);
     Ok(Ended::Done)
-}
-
-async fn disable(
-    inner: &Inner,
-    change: &BookChange<'_>,
-    stored: &StoredSubscription,
-    now: UtcMillis,
-) -> Result<(), Failure> {
-    let mut subscription = stored.subscription.clone();
-    subscription.enabled = false;
-    let epoch = stored.epoch + 1;
-    change
-        .db()
-        .execute(
-            "UPDATE subscriptions
-             SET enabled = false, disabled_reason = $1, epoch = $2, version = version + 1,
-                 updated_ms = $3, book_version = $4
-             WHERE seq = $5",
-            &[
-                &DisabledReason::Failing.as_str(),
-                &epoch_column(epoch),
-                &now.as_millis(),
-                &change.version,
-                &stored.seq,
-            ],
-        )
-        .await?;
-    let secrets = stored.secrets(&inner.memory.sealer)?;
-    let ended = BookEntry::new(stored.seq, &subscription, secrets, epoch);
-    subscription_rows::write_history(&change.db(), change.head, &ended).await
 }
 
 /// Stands still while the head is held.

@@ -7,6 +7,7 @@ use tidings_domain::{
     id::SubscriptionId,
     subscription::{DisabledReason, ManagedBy, MaxPerSecond, Subscription},
     target::TargetUrl,
+    time::UtcMillis,
 };
 use tidings_store::{BookEntry, Position, Seq, StoredSubscription, types_from_json, types_to_json};
 use tokio_postgres::Row;
@@ -85,6 +86,31 @@ pub(crate) async fn owner_of<C: GenericClient>(
     let sql = "SELECT seq, company_id FROM subscriptions WHERE id = $1";
     let row = db.first(sql, &[&uuid_of(id)]).await?;
     Ok(row.map(|row| (row.get(0), row.get(1))))
+}
+
+/// Writes that the server has disabled a subscription; `entry` is what it is from now on.
+pub(crate) async fn disable<C: GenericClient>(
+    db: &Database<'_, C>,
+    entry: &BookEntry,
+    reason: DisabledReason,
+    now: UtcMillis,
+    book_version: i64,
+) -> Result<(), Failure> {
+    db.execute(
+        "UPDATE subscriptions
+         SET enabled = false, disabled_reason = $1, epoch = $2, version = version + 1,
+             updated_ms = $3, book_version = $4
+         WHERE seq = $5",
+        &[
+            &reason.as_str(),
+            &epoch_column(entry.endpoint.epoch),
+            &now.as_millis(),
+            &book_version,
+            &entry.seq,
+        ],
+    )
+    .await
+    .map(drop)
 }
 
 /// Notes what a subscription wants from the event after `after` on. Two changes with no event in

@@ -83,15 +83,7 @@ pub(crate) fn end<'b>(
     now: UtcMillis,
     notice: Option<&'b Arc<Event>>,
 ) -> Result<(), Failure> {
-    let ended = Entry {
-        seq: entry.seq,
-        endpoint: Arc::new(Endpoint {
-            enabled: false,
-            epoch: entry.endpoint.epoch + 1,
-            ..Endpoint::clone(&entry.endpoint)
-        }),
-        event_types: entry.event_types.clone(),
-    };
+    let ended = entry.disabled();
     let db = batch.db()?;
     db.execute(
         "UPDATE subscriptions

@@ -75,6 +75,20 @@ impl BookEntry {
             event_types: subscription.event_types.clone(),
         }
     }
+
+    /// The same once it is disabled: what was owed to it before is owed no more.
+    #[must_use]
+    pub fn disabled(&self) -> Self {
+        Self {
+            seq: self.seq,
+            endpoint: Arc::new(Endpoint {
+                enabled: false,
+                epoch: self.endpoint.epoch + 1,
+                ..Endpoint::clone(&self.endpoint)
+            }),
+            event_types: self.event_types.clone(),
+        }
+    }
 }
 
 impl Sealer {

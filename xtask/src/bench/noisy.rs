@@ -16,6 +16,7 @@ use super::{
     ends::{Arrived, LoadPlan, SECRET, Sink, as_f64},
     ground::{DatabaseKind, Ground},
     machine,
+    report::median,
 };
 use crate::{
     machine_clock::{Stopwatch, rest},
@@ -241,9 +242,4 @@ impl Stage {
 
 fn ms(us: u64) -> f64 {
     as_f64(us) / 1000.0
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
