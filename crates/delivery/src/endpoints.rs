@@ -252,6 +252,12 @@ impl Endpoints {
         })
     }
 
+    /// An endpoint has no rate any more; says whether it had one.
+    pub(crate) fn stop_pacing(&mut self, id: SubscriptionId) -> bool {
+        let known = self.known.get_mut(&id);
+        known.is_some_and(|known| known.next_us.take().is_some())
+    }
+
     /// Whether the endpoint has done nothing but fail for so long that its subscription ends.
     pub(crate) fn has_failed_too_long(&self, id: SubscriptionId, now: UtcMillis) -> bool {
         let known = self.known.get(&id);
@@ -487,6 +493,15 @@ mod tests {
         let turns = endpoints.tick(opened, |_| Some(Arc::clone(&moved)));
         assert_eq!(turns, [(endpoint.id, Turn::Free)]);
         assert_eq!(endpoints.tripped(), 0);
+    }
+
+    #[test]
+    fn a_rate_that_was_taken_away_is_forgotten() {
+        let (mut endpoints, endpoint) = (Endpoints::default(), endpoint());
+        assert!(!endpoints.stop_pacing(endpoint.id));
+        assert!(endpoints.pace(&endpoint, 1_000_000, at(0)).is_some());
+        assert!(endpoints.stop_pacing(endpoint.id));
+        assert!(!endpoints.stop_pacing(endpoint.id), "once");
     }
 
     #[test]

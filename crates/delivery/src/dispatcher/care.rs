@@ -102,6 +102,9 @@ impl Dispatcher {
     /// An attempt begins: where the endpoint has a rate, its lane waits for its next turn.
     pub(super) fn pace(&mut self, endpoint: &Endpoint, now: UtcMillis) {
         let Some(rate) = endpoint.max_per_second else {
+            if self.endpoints.stop_pacing(endpoint.id) {
+                self.handover.bind(endpoint.id, None);
+            }
             return;
         };
         // The nodes do not ask each other before an attempt: each keeps an equal part of the rate.
