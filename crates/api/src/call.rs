@@ -4,7 +4,7 @@
 //! ask it for the caller ([`Call::caller`], [`Call::receive`]), so that nobody learns anything
 //! without a key that allows it.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use axum::{
     body::Body,
@@ -13,8 +13,10 @@ use axum::{
 use http::{HeaderMap, Uri, request::Parts};
 use parking_lot::Mutex;
 use tidings_domain::{
+    actor::{Actor, ClientAddress},
     api_key::{ApiKey, Scope},
     company::CompanyId,
+    event_type::EventType,
     id::{ApiKeyId, EventId, SubscriptionId},
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -41,6 +43,7 @@ pub(crate) struct Call {
     /// The header fields.
     pub(crate) headers: HeaderMap,
     uri: Uri,
+    address: Option<IpAddr>,
 }
 
 impl Call {
@@ -62,6 +65,11 @@ impl Call {
             .as_ref()
             .ok_or_else(|| Problem::internal("the route is not behind the front door"))?;
         admitted.caller.as_ref().map_err(Clone::clone)
+    }
+
+    /// The caller as the audit log names it, with the address from which it calls.
+    pub(crate) fn actor(&self, caller: &ApiKey) -> Actor {
+        Actor::key(caller, self.address)
     }
 
     /// The caller and the body, if the key allows `wanted`.
@@ -104,6 +112,23 @@ impl Call {
         caller::reach(caller, named)
     }
 
+    /// Works to the end, also where the caller hangs up meanwhile: nothing is done without its
+    /// line in the audit log. The request keeps its place among those being worked on.
+    pub(crate) async fn see_through<T: Send + 'static>(
+        self,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let ended = tokio::spawn(async move {
+            let done = work.await;
+            drop(self);
+            done
+        });
+        match ended.await {
+            Ok(done) => done,
+            Err(_) => Err(Problem::internal("the handler panicked")),
+        }
+    }
+
     /// Gives the request's place to another one, as this one is going to wait.
     pub(crate) fn stand_aside(&self) {
         if let Some(admitted) = &self.admitted {
@@ -116,7 +141,9 @@ impl FromRequestParts<Arc<Api>> for Call {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Infallible> {
+        let address = parts.extensions.get::<ClientAddress>();
         Ok(Self {
+            address: address.map(|ClientAddress(address)| *address),
             admitted: parts.extensions.remove::<Arc<Admitted>>(),
             headers: std::mem::take(&mut parts.headers),
             uri: parts.uri.clone(),
@@ -148,6 +175,19 @@ impl PathIds {
         self.read("id", ApiKeyId::parse, "API key")
     }
 
+    /// The event type.
+    pub(crate) fn event_type(&self) -> Result<EventType, Problem> {
+        self.read("name", EventType::parse, "event type")
+    }
+
+    /// The event type that is to be made: one that is none breaks a rule.
+    pub(crate) fn new_event_type(&self) -> Result<EventType, Problem> {
+        let value = self.0.iter().find(|(param, _)| param == "name");
+        let name = value.map_or("", |(_, value)| value);
+        EventType::parse(name)
+            .map_err(|rule| Problem::invalid_field("/name", format!("(in the path) {rule}")))
+    }
+
     fn read<T, E>(
         &self,
         name: &str,
@@ -172,5 +212,47 @@ impl FromRequestParts<Arc<Api>> for PathIds {
             params.iter().map(owned).collect()
         });
         Ok(Self(pairs.unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn call() -> Call {
+        Call {
+            admitted: None,
+            headers: HeaderMap::new(),
+            uri: Uri::default(),
+            address: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn work_ends_though_the_caller_hangs_up() {
+        let (go, gone) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        {
+            let mut asked = pin!(call().see_through(async move {
+                let reason = gone.await.map_err(|_| Problem::internal("never"))?;
+                let _ = tell.send(reason);
+                Ok(())
+            }));
+            let waits = poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_pending()));
+            assert!(waits.await);
+        }
+        go.send("done").unwrap();
+        assert_eq!(told.await, Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_of_the_request() {
+        let work = async { panic!("as a test") };
+        let ended: Result<(), Problem> = call().see_through(work).await;
+        assert!(ended.is_err());
     }
 }

@@ -6,9 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
+use prometheus_client::metrics::gauge::Gauge;
 use tidings_domain::{
     api_key::Scope, company::CompanyId, cursor::Order, event_type::EventTypePattern,
-    subscription::EVENT_TYPES_MAX,
+    subscription::EVENT_TYPES_MAX, time::UtcMillis,
 };
 use tidings_store::{EventPage, EventQuery};
 use tokio::time::{Instant, sleep_until};
@@ -20,7 +21,7 @@ use crate::{
     caller,
     envelope::{Envelope, joined},
     openapi::CompanyIdSchema,
-    paging::{Asked, Listing, Start},
+    paging::{Asked, Listing, Place, Start},
     problem::Problem,
     state::Api,
 };
@@ -83,16 +84,58 @@ pub(crate) struct EventListQuery {
         )))
 )]
 pub(crate) async fn list(State(api): State<Arc<Api>>, call: Call) -> Result<Response, Problem> {
+    let EventListing {
+        query,
+        place,
+        wait_seconds,
+    } = listing(&api, &call, None).await?;
+    let page = if query.order == Order::Ascending && wait_seconds > 0 {
+        let wait = Duration::from_secs(wait_seconds.into());
+        let page = read_or_wait(&api, &call, query, wait).await?;
+        // A key that was revoked or ran out meanwhile sees nothing more.
+        caller::identify(&api, &call.headers).await?;
+        page
+    } else {
+        read(&api, &query).await?
+    };
+    let envelopes = page.events.iter().map(|event| event.json());
+    let json = joined("[", envelopes, "]");
+    Ok(place.answer(&api, call.path(), json, page.next, page.has_more))
+}
+
+/// What a request asks of the log.
+pub(crate) struct EventListing {
+    pub(crate) query: EventQuery,
+    pub(crate) place: Place,
+    wait_seconds: u32,
+}
+
+/// Reads what a request asks of the log. A stream says what its reader saw last, if anything;
+/// that goes before a cursor in the query, which browsers repeat as it was.
+#[expect(
+    clippy::option_option,
+    reason = "a stream whose reader saw nothing yet is not a poll"
+)]
+pub(crate) async fn listing(
+    api: &Api,
+    call: &Call,
+    stream: Option<Option<String>>,
+) -> Result<EventListing, Problem> {
     let caller = call.caller(Scope::EventsRead)?;
     let mut query = call.query();
-    let asked = Asked::read(&mut query);
+    let mut asked = Asked::read(&mut query);
     let types = query.list("type", EVENT_TYPES_MAX, EventTypePattern::parse);
     let wait_seconds = query.integer_in("wait", 0..=WAIT_SECONDS_MAX).unwrap_or(0);
+    let mut since = None;
+    if let Some(last_seen) = stream {
+        since = query.optional("sinceUtc", UtcMillis::parse);
+        asked.stream_from(&mut query, last_seen);
+    }
     let named = query.company();
     query.finish()?;
     let company = caller::reach(caller, named)?;
     let mut place = asked.place(
-        &api,
+        api,
         Listing {
             name: "events",
             owner: company.as_ref().map(CompanyId::as_str),
@@ -113,24 +156,18 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, call: Call) -> Result<Resp
             .collect::<Result<_, _>>()
             .map_err(|_| Problem::internal("a filter does not read back"))?,
         order: place.order,
-        after: match (place.start, place.order) {
-            (Start::Now, Order::Ascending) => Some(api.store.head().await?),
+        after: match (place.start, place.order, since) {
+            (Start::Now, Order::Ascending, _) => Some(api.store.head().await?),
+            (Start::Beginning, _, Some(since)) => Some(api.store.position_before(since).await?),
             _ => place.after(),
         },
         limit: place.limit,
     };
-    let page = if query.order == Order::Ascending && wait_seconds > 0 {
-        let wait = Duration::from_secs(wait_seconds.into());
-        let page = read_or_wait(&api, &call, query, wait).await?;
-        // A key that was revoked or ran out meanwhile sees nothing more.
-        caller::identify(&api, &call.headers).await?;
-        page
-    } else {
-        read(&api, &query).await?
-    };
-    let envelopes = page.events.iter().map(|event| event.json());
-    let json = joined("[", envelopes, "]");
-    Ok(place.answer(&api, call.path(), json, page.next, page.has_more))
+    Ok(EventListing {
+        query,
+        place,
+        wait_seconds,
+    })
 }
 
 /// Filters in a form in which equal ones have equal text.
@@ -186,7 +223,7 @@ async fn read_or_wait(
     query.after = Some(page.next);
     let _waiting = api.overload.admit_waiter()?;
     call.stand_aside();
-    let _counted = Counted::new(api);
+    let _counted = Counted::new(&api.metrics.long_polls);
     let signal = api.store.arrivals().of(&query.company);
     loop {
         let arrival = signal.notified();
@@ -209,19 +246,19 @@ async fn read_or_wait(
     }
 }
 
-/// Counts a long poll among those that wait.
-struct Counted<'a>(&'a Api);
+/// Counts a long poll or a stream among those that wait.
+pub(crate) struct Counted(Gauge);
 
-impl<'a> Counted<'a> {
-    fn new(api: &'a Api) -> Self {
-        api.metrics.long_polls.inc();
-        Self(api)
+impl Counted {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.metrics.long_polls.dec();
+        self.0.dec();
     }
 }
 

@@ -197,7 +197,7 @@ pub(crate) async fn create(
         key: key.clone(),
         hash: token.hash(),
     };
-    api.store.create_key(new).await?;
+    api.store.create_key(new, &call.actor(caller)).await?;
     let location = format!("/api/v1/api-keys/{}", key.id);
     let view = CreatedKeyView {
         view: key.into(),
@@ -249,11 +249,9 @@ pub(crate) async fn revoke(
     let caller = call.caller(Scope::Admin)?;
     let company = call.company(caller)?;
     let id = ids.api_key()?;
-    if api
-        .store
-        .revoke_key(company.as_ref(), id, api.clock.now())
-        .await?
-    {
+    let (now, by) = (api.clock.now(), call.actor(caller));
+    let revoked = api.store.revoke_key(company.as_ref(), id, now, &by).await?;
+    if revoked {
         Ok(answer::no_content())
     } else {
         Err(Problem::not_found("API key"))

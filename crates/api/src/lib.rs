@@ -3,7 +3,8 @@
 //! [`router`] is all of it. A request passes `front_door` (its id, who calls, how much), then
 //! one handler: `publish` and `batch` put events in, `events` and `trace` read them,
 //! `subscriptions`, `subscription_change`, `secret_rotation`, `test_send`, `attempts` and
-//! `replay` are about who gets them, `keys` about who may call. Bodies are read by `body`,
+//! `replay` are about who gets them, `keys` about who may call, `portal_sessions` about who may
+//! look; `audit` notes what the store does not note by itself. Bodies are read by `body`,
 //! `fields` and `values`, queries by `query` and `paging`; whatever goes wrong becomes a
 //! `problem`. `openapi` describes it all, and `docs_page` shows that.
 //!
@@ -11,13 +12,16 @@
 //! needs from the delivery side it asks for through `ports`.
 
 mod answer;
+mod asyncapi;
 mod attempts;
+mod audit;
 mod batch;
 mod body;
 mod call;
 mod caller;
 mod docs_page;
 mod envelope;
+mod event_types;
 mod events;
 mod fields;
 mod front_door;
@@ -26,8 +30,11 @@ mod idempotency;
 mod keys;
 mod metrics;
 mod openapi;
+mod openapi_examples;
 mod overload;
 mod paging;
+mod payload_check;
+mod portal_sessions;
 mod ports;
 mod problem;
 mod publish;
@@ -37,6 +44,7 @@ mod replay;
 mod request_id;
 mod secret_rotation;
 mod state;
+mod stream;
 mod subscription_change;
 mod subscriptions;
 mod test_send;
@@ -49,6 +57,7 @@ use axum::{Router, middleware, routing::get};
 use prometheus_client::registry::Registry;
 use tidings_domain::{
     api_key::ApiKeyToken, clock::Clock, cursor::CursorKey, random::Random, target::Environment,
+    web_origin::WebOrigin,
 };
 use tidings_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +68,7 @@ pub use crate::{
     metrics::{ApiMetrics, metrics_router},
     openapi::{openapi_document, openapi_json},
     overload::Limits,
+    payload_check::CatalogEnforcement,
     ports::{Health, Outbound, TargetRefusal},
     rate_limit::RateLimits,
 };
@@ -79,12 +89,16 @@ pub struct ApiOptions {
     pub cursor_key: CursorKey,
     /// How strict target URLs are judged.
     pub environment: Environment,
+    /// Where people reach the server, for links into the portal.
+    pub public_url: WebOrigin,
     /// A platform `admin` key to accept from the start.
     pub bootstrap_key: Option<ApiKeyToken>,
     /// What is taken on.
     pub limits: Limits,
     /// How many requests a key may make.
     pub rate_limits: RateLimits,
+    /// What becomes of payloads that break the schema of their type.
+    pub catalog_enforcement: CatalogEnforcement,
     /// The API's own figures; the server registers them.
     pub metrics: ApiMetrics,
     /// All figures, for `/metrics` beside the API; none where they have a listener of their own.
@@ -114,6 +128,7 @@ fn described_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(publish::publish, events::list))
         .routes(routes!(batch::publish_batch))
+        .routes(routes!(stream::stream))
         .routes(routes!(events::get))
         .routes(routes!(trace::deliveries))
         .routes(routes!(trace::redeliver))
@@ -127,9 +142,17 @@ fn described_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(test_send::test))
         .routes(routes!(attempts::list))
         .routes(routes!(replay::replay))
+        .routes(routes!(event_types::list))
+        .routes(routes!(asyncapi::serve))
+        .routes(routes!(
+            event_types::get,
+            event_types::save,
+            event_types::delete
+        ))
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::me))
+        .routes(routes!(portal_sessions::create))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics_page))

@@ -25,6 +25,10 @@ pub struct ApiMetrics {
     pub(crate) refused_for_overload: Counter,
     /// Long polls that wait.
     pub(crate) long_polls: Gauge,
+    /// Streams of events that are open.
+    pub(crate) streams: Gauge,
+    /// Published payloads that break the schema of their type.
+    pub(crate) payload_violations: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,6 +47,8 @@ impl Default for ApiMetrics {
             publish_seconds: Histogram::new(seconds),
             refused_for_overload: Counter::default(),
             long_polls: Gauge::default(),
+            streams: Gauge::default(),
+            payload_violations: Counter::default(),
         }
     }
 }
@@ -70,6 +76,16 @@ impl ApiMetrics {
             "long_polls",
             "Long polls that wait",
             self.long_polls.clone(),
+        );
+        registry.register(
+            "streams",
+            "Streams of events that are open",
+            self.streams.clone(),
+        );
+        registry.register(
+            "payload_violations",
+            "Published payloads that break the schema of their type, where that is looked at",
+            self.payload_violations.clone(),
         );
     }
 

@@ -21,6 +21,7 @@ use utoipa::{
 use crate::{
     answer, described_routes,
     front_door::OPENAPI_PATH,
+    openapi_examples::illustrate,
     problem::{Code, FieldError, ProblemBody},
 };
 
@@ -148,14 +149,22 @@ does not change. Every answer has `X-Request-Id`. Where rate limits are configur
 a key has `X-RateLimit-Limit`, `-Remaining`, `-Reset` (Unix seconds), `-Window` (seconds) and \
 `-Policy`.";
 
-fn tags() -> [utoipa::openapi::Tag; 4] {
+fn tags() -> [utoipa::openapi::Tag; 6] {
     [
         ("Events", "Publishing events, and reading them back."),
         (
             "Subscriptions",
             "Who gets which events, and what came of it.",
         ),
+        (
+            "Event types",
+            "The catalog: what the platform says it publishes.",
+        ),
         ("API keys", "Who may call."),
+        (
+            "Portal",
+            "Letting people in, to see and manage their webhooks.",
+        ),
         ("Operations", "For those who run the server."),
     ]
     .map(|(name, description)| {
@@ -194,7 +203,8 @@ const SHARED_PROBLEMS: [(&str, Code, &str); 9] = [
     (
         "Forbidden",
         Code::MissingScope,
-        "The key lacks a scope (`requiredScope`), or belongs to another company",
+        "The key lacks a scope (`requiredScope`), belongs to another company, or is not the platform's where that \
+         is needed",
     ),
     (
         "NotFound",
@@ -287,6 +297,7 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Opera
     [
         &mut item.get,
         &mut item.post,
+        &mut item.put,
         &mut item.patch,
         &mut item.delete,
     ]
@@ -322,6 +333,7 @@ fn complete(path: &str, operation: &mut Operation) {
             responses.entry(status).or_insert_with(|| reference.into());
         }
     }
+    illustrate(operation);
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
             number(response);

@@ -97,6 +97,17 @@ impl Asked {
         }
     }
 
+    /// Makes it a stream's: its order is that of the log, and what its reader saw last goes before
+    /// a cursor in the query.
+    pub(crate) fn stream_from(&mut self, query: &mut Query<'_>, last_seen: Option<String>) {
+        if self.order == Some(Order::Descending) {
+            query.refuse("order", "must be asc: a stream has the order of the log");
+        }
+        if last_seen.is_some() {
+            self.cursor = last_seen;
+        }
+    }
+
     /// Finds the page. 400 for a cursor that is not good for this listing, 422 where neither the
     /// key nor the request nor the cursor says whose it is.
     pub(crate) fn place(self, api: &Api, listing: Listing<'_>) -> Result<Place, Problem> {
@@ -168,6 +179,17 @@ impl Place {
         }
     }
 
+    /// The cursor behind a position.
+    pub(crate) fn cursor(&self, api: &Api, position: Position) -> String {
+        api.cursor_key.seal(&Cursor {
+            listing: self.listing.to_owned(),
+            company: self.owner.clone(),
+            order: self.order,
+            filters: self.filters.clone(),
+            position,
+        })
+    }
+
     /// The answer: a bare array, and where to go on. `path` is the listing's own.
     pub(crate) fn answer(
         self,
@@ -177,13 +199,7 @@ impl Place {
         next: Position,
         has_more: bool,
     ) -> Response {
-        let cursor = api.cursor_key.seal(&Cursor {
-            listing: self.listing.to_owned(),
-            company: self.owner.clone(),
-            order: self.order,
-            filters: self.filters,
-            position: next,
-        });
+        let cursor = self.cursor(api, next);
         let mut response = answer::json_bytes(json);
         let headers = response.headers_mut();
         if has_more {

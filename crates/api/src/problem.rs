@@ -38,6 +38,8 @@ pub(crate) enum Code {
     MissingScope,
     /// The key belongs to another company than the one that is named.
     ForeignCompany,
+    /// Only the platform's own keys may do this.
+    PlatformOnly,
     /// No such thing, for this caller.
     NotFound,
     /// The path exists, the method does not.
@@ -72,12 +74,13 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every code, in the order of their statuses.
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::MalformedJson,
         Self::InvalidCursor,
         Self::Unauthenticated,
         Self::MissingScope,
         Self::ForeignCompany,
+        Self::PlatformOnly,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -104,6 +107,7 @@ impl Code {
             Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "No valid API key"),
             Self::MissingScope => (S::FORBIDDEN, "missing_scope", "Missing scope"),
             Self::ForeignCompany => (S::FORBIDDEN, "foreign_company", "Not your company"),
+            Self::PlatformOnly => (S::FORBIDDEN, "platform_only", "For the platform alone"),
             Self::NotFound => (S::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,

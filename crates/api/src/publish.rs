@@ -169,6 +169,20 @@ pub(crate) async fn append(
     drafts: Vec<Draft<'_>>,
 ) -> Result<Stored, Problem> {
     let now = api.clock.now();
+    let pointer = |index: usize| match kind {
+        Kind::Single => String::new(),
+        Kind::Batch => format!("/events/{index}"),
+    };
+    let payloads = drafts.iter().enumerate();
+    let payloads =
+        payloads.map(|(index, draft)| (pointer(index), &draft.event_type, draft.payload));
+    let violations = api
+        .payload_check
+        .judge(api.store.as_ref(), now, payloads)
+        .await?;
+    if !violations.is_empty() {
+        return Err(Problem::invalid(violations));
+    }
     let key = idempotency::key_of(headers)?;
     let promise = key.map(|key| idempotency::promise(&key, kind, &company, &drafts, now));
     let running = promise.as_ref();

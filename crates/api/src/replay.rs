@@ -6,11 +6,11 @@ use axum::{body::Body, extract::State, response::Response};
 use http::StatusCode;
 use serde::Serialize;
 use tidings_domain::{api_key::Scope, time::UtcMillis};
-use tidings_store::{ReplayScope, ReplayWindow, Replayed};
+use tidings_store::{ReplayScope, ReplayWindow, Replayed, audit_log};
 use utoipa::ToSchema;
 
 use crate::{
-    answer,
+    answer, audit,
     body::{Accepts, SMALL_BODY_BYTES_MAX},
     call::{Call, PathIds},
     fields::Form,
@@ -51,12 +51,7 @@ impl ReplayFields {
         let since = form.required("sinceUtc", values::instant);
         let until = form.optional("untilUtc", values::instant);
         let only = form.required("only", |value| {
-            let parse = |word: &str| match word {
-                "failed" => Some(ReplayScope::Failed),
-                "all" => Some(ReplayScope::All),
-                _ => None,
-            };
-            values::word(value, parse, "failed, all")
+            values::word(value, ReplayScope::parse, "failed, all")
         });
         if let (Some(since), Some(until)) = (since, until)
             && until <= since
@@ -111,8 +106,21 @@ pub(crate) async fn replay(
         until: fields.until,
         scope: fields.only,
     };
-    let now = api.clock.now();
-    match api.store.replay(company.as_ref(), id, window, now).await? {
+    let by = call.actor(caller);
+    let replayed = call.see_through(async move {
+        let now = api.clock.now();
+        let owner = audit::owner(&api, company.as_ref(), id).await?;
+        let replayed = api
+            .store
+            .replay(company.as_ref(), id, window, now, None)
+            .await?;
+        if let Replayed::Queued(deliveries) = replayed {
+            let line = audit_log::replayed(owner, id, window, deliveries, now, &by);
+            audit::record(&api, line).await;
+        }
+        Ok(replayed)
+    });
+    match replayed.await? {
         Replayed::Queued(replayed) => {
             let response = answer::json(&ReplayView { replayed });
             Ok(answer::with_status(response, StatusCode::ACCEPTED))

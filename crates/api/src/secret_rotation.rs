@@ -96,7 +96,14 @@ pub(crate) async fn rotate(
     let previous_until = now.plus_millis(fields.overlap_hours * HOUR_MS);
     let rotated = api
         .store
-        .rotate_secret(company.as_ref(), id, secret.clone(), now, previous_until)
+        .rotate_secret(
+            company.as_ref(),
+            id,
+            secret.clone(),
+            now,
+            previous_until,
+            &call.actor(caller),
+        )
         .await?;
     match rotated {
         Rotated::Done => Ok(answer::json(&RotatedView {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
-use tidings_domain::{clock::Clock, cursor::CursorKey, random::Random, target::Environment};
+use tidings_domain::{
+    clock::Clock, cursor::CursorKey, random::Random, target::Environment, web_origin::WebOrigin,
+};
 use tidings_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +16,7 @@ use crate::{
     idempotency::InFlight,
     metrics::ApiMetrics,
     overload::{Limits, Overload},
+    payload_check::PayloadCheck,
     ports::{Health, Outbound},
     rate_limit::RateLimiter,
     request_id::RequestIds,
@@ -28,6 +31,7 @@ pub(crate) struct Api {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) cursor_key: CursorKey,
     pub(crate) environment: Environment,
+    pub(crate) public_url: WebOrigin,
     pub(crate) bootstrap_key: Option<BootstrapKey>,
     pub(crate) limits: Limits,
     pub(crate) metrics: ApiMetrics,
@@ -35,6 +39,7 @@ pub(crate) struct Api {
     pub(crate) shutdown: CancellationToken,
     pub(crate) overload: Overload,
     pub(crate) rate_limiter: RateLimiter,
+    pub(crate) payload_check: PayloadCheck,
     pub(crate) request_ids: RequestIds,
     pub(crate) in_flight: InFlight,
     pub(crate) readiness: Readiness,
@@ -46,6 +51,10 @@ impl Api {
         Self {
             overload: Overload::new(&options.limits),
             rate_limiter: RateLimiter::new(options.rate_limits),
+            payload_check: PayloadCheck::new(
+                options.catalog_enforcement,
+                options.metrics.payload_violations.clone(),
+            ),
             request_ids: RequestIds::new(options.random.as_ref()),
             in_flight: InFlight::default(),
             readiness: Readiness::default(),
@@ -57,6 +66,7 @@ impl Api {
             random: options.random,
             cursor_key: options.cursor_key,
             environment: options.environment,
+            public_url: options.public_url,
             limits: options.limits,
             metrics: options.metrics,
             registry: options.registry,

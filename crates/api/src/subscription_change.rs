@@ -131,10 +131,10 @@ pub(crate) async fn update(
         return Ok(answer(&api, current));
     }
     let expected = guarded.then_some(current.version);
-    let now = api.clock.now();
+    let (now, by) = (api.clock.now(), call.actor(caller));
     let updated = api
         .store
-        .update_subscription(company.as_ref(), id, expected, change, now)
+        .update_subscription(company.as_ref(), id, expected, change, now, &by)
         .await?;
     match updated {
         Updated::Changed(subscription) => Ok(answer(&api, subscription)),

@@ -250,7 +250,8 @@ pub(crate) async fn create(
         max_per_second: fields.max_per_second,
         now,
     };
-    let subscription = api.store.create_subscription(new).await?;
+    let by = call.actor(caller);
+    let subscription = api.store.create_subscription(new, &by).await?;
     let location = format!("/api/v1/webhooks/subscriptions/{}", subscription.id);
     let version = subscription.version;
     let view = CreatedView {
@@ -383,10 +384,10 @@ pub(crate) async fn delete(
     let caller = call.caller(Scope::WebhooksWrite)?;
     let company = call.company(caller)?;
     let id = ids.subscription()?;
-    let now = api.clock.now();
+    let (now, by) = (api.clock.now(), call.actor(caller));
     match api
         .store
-        .delete_subscription(company.as_ref(), id, now)
+        .delete_subscription(company.as_ref(), id, now, &by)
         .await?
     {
         Deleted::Gone => Ok(answer::no_content()),

@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use axum::{body::Body, extract::State, response::Response};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tidings_domain::{
     api_key::Scope,
     attempt::{Attempt, AttemptOutcome},
-    event::Event,
-    event_type::{EventType, EventTypePattern},
-    id::EventId,
+    event_type::EventType,
     json_object::JsonObject,
-    subscription::Subscription,
+    test_event::{SAMPLE_PAYLOAD, default_type, test_event},
 };
 use utoipa::ToSchema;
 
@@ -26,11 +23,6 @@ use crate::{
     subscriptions::found,
     values,
 };
-
-/// The type of a test where neither the request nor the subscription names one.
-const DEFAULT_TYPE: &str = "webhook.test";
-const SAMPLE_PAYLOAD: &str = r#"{"message":"This is a test event."}"#;
-const METADATA: &str = r#"{"test":true}"#;
 
 /// A test. The body may be missing.
 #[derive(ToSchema)]
@@ -138,49 +130,17 @@ pub(crate) async fn test(
     let subscription = found(&api, company.as_ref(), id).await?;
     let endpoint = api.store.endpoint(id);
     let endpoint = endpoint.ok_or_else(|| Problem::not_found("subscription"))?;
-    let event = test_event(&api, subscription, fields)?;
-    let attempt = api.outbound.send_test(endpoint, event).await;
+    let default = || default_type(&subscription);
+    let event_type = fields.event_type.unwrap_or_else(default);
+    let listed = api.store.event_type(&event_type).await?;
+    let payload = match (fields.sample_payload, &listed) {
+        (Some(payload), _) => payload,
+        (None, _) if !fields.use_sample_payload => JsonObject::EMPTY,
+        (None, Some(listed)) => listed.sample().unwrap_or(SAMPLE_PAYLOAD),
+        (None, None) => SAMPLE_PAYLOAD,
+    };
+    let (now, random) = (api.clock.now(), api.random.as_ref());
+    let event = test_event(&subscription, Some(event_type), payload, now, random);
+    let attempt = api.outbound.send_test(endpoint, Arc::new(event)).await;
     Ok(answer::json(&TestView::from(&attempt)))
-}
-
-fn test_event(
-    api: &Api,
-    subscription: Subscription,
-    fields: TestFields<'_>,
-) -> Result<Arc<Event>, Problem> {
-    let payload = match fields.sample_payload {
-        Some(payload) => payload,
-        None if fields.use_sample_payload => constant(SAMPLE_PAYLOAD)?,
-        None => JsonObject::EMPTY,
-    };
-    let event_type = match fields.event_type {
-        Some(event_type) => event_type,
-        None => default_type(&subscription)?,
-    };
-    let now = api.clock.now();
-    let id = EventId::new(now, api.random.as_ref());
-    let metadata = constant(METADATA)?;
-    let event = Event::new(id, event_type, now, subscription.company, payload, metadata);
-    Ok(Arc::new(event))
-}
-
-fn default_type(subscription: &Subscription) -> Result<EventType, Problem> {
-    let mut patterns = subscription.event_types.patterns().iter();
-    let exact = patterns.find_map(|pattern| match pattern {
-        EventTypePattern::Exactly(exact) => Some(exact.clone()),
-        EventTypePattern::All | EventTypePattern::Below(_) => None,
-    });
-    match exact {
-        Some(exact) => Ok(exact),
-        // The constant is a type; a broken one would be seen by every test.
-        None => EventType::parse(DEFAULT_TYPE)
-            .map_err(|_| Problem::internal("the default type is none")),
-    }
-}
-
-/// An object of this file; a broken one would be seen by every test.
-fn constant(json: &'static str) -> Result<JsonObject<'static>, Problem> {
-    let raw: Option<&RawValue> = serde_json::from_str(json).ok();
-    raw.and_then(|raw| JsonObject::from_raw(raw).ok())
-        .ok_or_else(|| Problem::internal("a constant is no object"))
 }

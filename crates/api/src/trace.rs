@@ -11,11 +11,11 @@ use tidings_domain::{
     id::{EventId, SubscriptionId},
     time::UtcMillis,
 };
-use tidings_store::{DeliveryState, DeliveryTrace, Redelivered};
+use tidings_store::{DeliveryState, DeliveryTrace, Redelivered, audit_log};
 use utoipa::ToSchema;
 
 use crate::{
-    answer,
+    answer, audit,
     call::{Call, PathIds},
     problem::{Code, Problem},
     state::Api,
@@ -146,12 +146,21 @@ pub(crate) async fn redeliver(
     let company = call.company(caller)?;
     let event = ids.event()?;
     let subscription = ids.subscription_of_event()?;
-    let now = api.clock.now();
-    let redelivered = api
-        .store
-        .redeliver(company.as_ref(), event, subscription, now)
-        .await?;
-    match redelivered {
+    let by = call.actor(caller);
+    let redelivered = call.see_through(async move {
+        let now = api.clock.now();
+        let owner = audit::owner(&api, company.as_ref(), subscription).await?;
+        let redelivered = api
+            .store
+            .redeliver(company.as_ref(), event, subscription, now)
+            .await?;
+        if redelivered == Redelivered::Queued {
+            let line = audit_log::redelivered(owner, subscription, event, now, &by);
+            audit::record(&api, line).await;
+        }
+        Ok(redelivered)
+    });
+    match redelivered.await? {
         Redelivered::Queued => {
             let view = RedeliveryView {
                 event_id: event,

@@ -10,6 +10,7 @@ use tidings_domain::{
     company::CompanyId,
     event_type::{EventType, EventTypePattern},
     json_object::JsonObject,
+    people_text::check_people_text,
     secret::Secret,
     subscription::{DESCRIPTION_CHARS_MAX, EVENT_TYPES_MAX, EventTypes, ManagedBy, MaxPerSecond},
     time::UtcMillis,
@@ -118,15 +119,10 @@ pub(crate) fn key_name(value: &RawValue) -> Result<String, Fault> {
     Ok(name)
 }
 
-/// Text by and for people. NUL is refused, as not every database can keep it.
-fn people_text(value: &RawValue, chars_max: usize) -> Result<String, Fault> {
+/// Text by and for people.
+pub(crate) fn people_text(value: &RawValue, chars_max: usize) -> Result<String, Fault> {
     let text = text(value)?;
-    if text.chars().nth(chars_max).is_some() {
-        return Err(format!("must be at most {chars_max} characters").into());
-    }
-    if text.contains('\0') {
-        return Err("must not contain the character NUL".into());
-    }
+    check_people_text(&text, chars_max).map_err(in_words)?;
     Ok(text.into_owned())
 }
 

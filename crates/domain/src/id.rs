@@ -102,6 +102,10 @@ typed_id!(
     /// An API key: `key_…`. Not the key itself.
     ApiKeyId, "key"
 );
+typed_id!(
+    /// A user of the portal: `usr_…`.
+    UserId, "usr"
+);
 
 fn uuid_v7(now: UtcMillis, random: &dyn Random) -> Uuid {
     let mut bytes = [0; 10];

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use tidings_domain::{
+    actor::Actor,
     clock::{Clock as _, ManualClock},
     company::CompanyId,
     event::Event,
@@ -88,7 +89,7 @@ impl Ground {
             max_per_second: None,
             now: self.clock.now(),
         };
-        self.store.create_subscription(new).await?;
+        self.store.create_subscription(new, &Actor::COMMAND).await?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The two databases that there are, behind one door: the only place that names either.
 //!
-//! [`open`] gives a node its store; [`migrate`] and [`keys_beside`] are the short work of commands
+//! [`open`] gives a node its store; [`migrate`] and [`beside`] are the short work of commands
 //! beside servers that may be running, and [`open_copy`] is for the one that moves from one database
 //! to the other. What else differs between the two is decided here as well: where the encryption key
 //! comes from, and which clock a node goes by.
@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use tidings_delivery::trust_roots;
 use tidings_domain::{clock::Clock, cursor::CursorKey, random::Random, time::UtcMillis};
 use tidings_store::{
-    EncryptionKey, KeyRing, Store, StoreMetrics,
+    EncryptionKey, KeyRing, People, Store, StoreMetrics,
     copy::{CopySource, CopyTarget},
 };
 use tidings_store_postgres::{PostgresCopyTarget, PostgresOptions, PostgresStore};
@@ -127,23 +127,28 @@ pub(crate) async fn migrate(
     Ok(Migrated { name, from, to })
 }
 
-/// Opens the API keys of the database, whether servers are running on it or not.
-pub(crate) async fn keys_beside(
+/// What commands change in a database, whether servers are running on it or not.
+pub(crate) trait Beside: KeyRing + People {}
+
+impl<T: KeyRing + People> Beside for T {}
+
+/// Opens the database for a command.
+pub(crate) async fn beside(
     config: &DatabaseConfig,
     random: &dyn Random,
-) -> anyhow::Result<Box<dyn KeyRing>> {
+) -> anyhow::Result<Box<dyn Beside>> {
     match config.url()? {
         DatabaseUrl::Sqlite(path) => {
             ensure_key_of_new(&path, config, random)?;
             Ok(Box::new(SqliteStore::open_beside(&path)?))
         }
         DatabaseUrl::Postgres(url) => {
-            let keys = PostgresStore::open_beside(
+            let beside = PostgresStore::open_beside(
                 url.expose(),
                 roots(config.database_root_ca.as_deref())?,
             )
             .await?;
-            Ok(Box::new(keys))
+            Ok(Box::new(beside))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A small HTTP client for the program's own commands: one request, one connection, one answer.
 //!
-//! It talks to Tidings' API on behalf of `publish` and the demo. It is not what delivers webhooks:
+//! It talks to Tidings' API on behalf of `publish` and the demo; how `listen` reads an answer without an end is in
+//! `http_stream`. It is not what delivers webhooks:
 //! it guards no addresses and keeps no connections. It knows nothing of this program.
 
 use std::{sync::Arc, time::Duration};
@@ -17,7 +18,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tokio_rustls::{TlsConnector, rustls};
+use tokio_rustls::{TlsConnector, client::TlsStream, rustls};
 use url::Url;
 
 /// How long a request may take in all. A long poll may last 30 s by itself.
@@ -88,15 +89,28 @@ impl HttpClient {
 
     /// Sends one request and reads the whole answer, whatever its status.
     pub(crate) async fn send(&self, call: Call<'_>) -> anyhow::Result<Response<Bytes>> {
-        let server = self.base.origin().ascii_serialization();
+        let server = self.server();
         match tokio::time::timeout(TIMEOUT, self.exchange(call)).await {
             Ok(answer) => answer.with_context(|| format!("no answer from {server}")),
             Err(_) => bail!("no answer from {server} within {} s", TIMEOUT.as_secs()),
         }
     }
 
+    /// The server's name for messages.
+    pub(crate) fn server(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
     async fn exchange(&self, call: Call<'_>) -> anyhow::Result<Response<Bytes>> {
         let request = self.request(call)?;
+        match self.connect().await? {
+            Stream::Plain(stream) => round_trip(stream, request).await,
+            Stream::Tls(stream) => round_trip(*stream, request).await,
+        }
+    }
+
+    /// Connects, over TLS where the address says so.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Stream> {
         // `new` let in only URLs with a host, and of schemes with a default port.
         let host = self.base.host_str().expect("a URL with a host");
         let port = self.base.port_or_known_default().expect("http or https");
@@ -111,13 +125,14 @@ impl HttpClient {
                 .connect(name, stream)
                 .await
                 .context("cannot set up TLS")?;
-            round_trip(stream, request).await
+            Ok(Stream::Tls(Box::new(stream)))
         } else {
-            round_trip(stream, request).await
+            Ok(Stream::Plain(stream))
         }
     }
 
-    fn request(&self, call: Call<'_>) -> anyhow::Result<Request<Full<Bytes>>> {
+    /// The request as it is sent.
+    pub(crate) fn request(&self, call: Call<'_>) -> anyhow::Result<Request<Full<Bytes>>> {
         let prefix = self.base.path().trim_end_matches('/');
         let authority = &self.base[url::Position::BeforeHost..url::Position::AfterPort];
         let mut builder = Request::builder()
@@ -137,6 +152,12 @@ impl HttpClient {
             .body(Full::new(call.json.unwrap_or_default()))
             .context("not a valid request")
     }
+}
+
+/// A connection.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 async fn round_trip<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Bytes>>

@@ -1,12 +1,12 @@
 //! Accepts connections and serves a router on them: HTTP/1.1 with keep-alive, bounded in number
 //! and in the time that a request's head may take.
 //!
-//! It knows nothing of what is served. Two tokens end it: the soft one stops accepting and lets
+//! It knows nothing of what is served; with each request it leaves the client's address. Two tokens end it: the soft one stops accepting and lets
 //! requests in flight finish, the hard one cuts them off.
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,20 +15,27 @@ use std::{
 };
 
 use anyhow::Context as _;
-use axum::Router;
-use hyper::{Request, body::Incoming, server::conn::http1, service::Service as _};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use hyper::{
+    HeaderMap, Request,
+    body::Incoming,
+    header::{HeaderName, HeaderValue},
+    server::conn::http1,
+    service::Service as _,
 };
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
+use tidings_domain::{actor::ClientAddress, forwarding::client_behind};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::site::Site;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Connections at a time; further ones wait in the system's queue.
-const CONNECTIONS_MAX: usize = 8192;
+const CONNECTIONS_MAX: usize = 20_480;
 /// How long a request's head may take, and a connection stay idle.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest head of a request, in bytes. A cursor may take most of it.
@@ -41,6 +48,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    trusted: Arc<[IpNet]>,
+}
+
+/// Who is at the other end of a connection.
+struct Peer {
+    address: IpAddr,
+    trusted: Arc<[IpNet]>,
 }
 
 /// When to end.
@@ -61,7 +75,17 @@ impl Listener {
         let address = socket
             .local_addr()
             .context("the socket does not tell its address")?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            trusted: Arc::default(),
+        })
+    }
+
+    /// Believes proxies in these ranges about where a request came from.
+    pub(crate) fn trusting(mut self, proxies: Vec<IpNet>) -> Self {
+        self.trusted = proxies.into();
+        self
     }
 
     /// The address, with the port that was really taken.
@@ -69,8 +93,9 @@ impl Listener {
         self.address
     }
 
-    /// Serves `router` until the soft token; returns when the last connection has ended.
-    pub(crate) async fn serve(self, router: Router, stop: StopTokens) {
+    /// Serves `site` until the soft token; returns when the last connection has ended.
+    pub(crate) async fn serve(self, site: impl Into<Site>, stop: StopTokens) {
+        let site = site.into();
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let connections = TaskTracker::new();
         loop {
@@ -83,10 +108,14 @@ impl Listener {
                 } => accepted,
             };
             match accepted {
-                (Ok(permit), Ok((stream, _))) => {
-                    let (router, stop) = (router.clone(), stop.clone());
+                (Ok(permit), Ok((stream, from))) => {
+                    let peer = Peer {
+                        address: from.ip(),
+                        trusted: Arc::clone(&self.trusted),
+                    };
+                    let (site, stop) = (site.clone(), stop.clone());
                     connections.spawn(async move {
-                        serve_connection(stream, router, stop).await;
+                        serve_connection(stream, peer, site, stop).await;
                         drop(permit);
                     });
                 }
@@ -104,15 +133,29 @@ impl Listener {
     }
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, stop: StopTokens) {
+impl Peer {
+    /// Where a request came from.
+    fn client(&self, headers: &HeaderMap) -> ClientAddress {
+        let forwarded = headers.get_all(X_FORWARDED_FOR).iter();
+        client_behind(
+            self.address,
+            forwarded.map(HeaderValue::as_bytes),
+            &self.trusted,
+        )
+    }
+}
+
+async fn serve_connection(stream: TcpStream, peer: Peer, site: Site, stop: StopTokens) {
     // Answers are small and complete; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let begun = Arc::new(AtomicBool::new(false));
     let service = {
-        let (begun, router) = (Arc::clone(&begun), TowerToHyperService::new(router));
-        hyper::service::service_fn(move |request: Request<Incoming>| {
+        let begun = Arc::clone(&begun);
+        hyper::service::service_fn(move |mut request: Request<Incoming>| {
             begun.store(true, Ordering::Relaxed);
-            let answer = router.call(request);
+            let client = peer.client(request.headers());
+            request.extensions_mut().insert(client);
+            let answer = site.router_for(request.uri().path()).call(request);
             async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
         })
     };

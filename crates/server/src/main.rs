@@ -8,11 +8,14 @@ mod demo;
 mod encryption_key;
 mod health;
 mod http_client;
+mod http_stream;
 mod lifecycle;
 mod listener;
 mod metrics;
 mod node;
 mod outbound;
+mod setup_link;
+mod site;
 mod terminal;
 mod upkeep;
 

@@ -1,4 +1,4 @@
-//! A node: store, dispatcher, API and housekeeping, put together and taken apart in order.
+//! A node: store, dispatcher, API, portal and housekeeping, put together and taken apart in order.
 //!
 //! `serve` and the demo both run one of these, and neither knows its parts.
 
@@ -11,18 +11,23 @@ use tidings_delivery::{
     Courier, CourierOptions, DeliveryMetrics, Dispatcher, DispatcherOptions, PoolLimits,
     SystemResolver, trust_roots,
 };
-use tidings_domain::{clock::Clock, random::Random};
-use tidings_store::{Handover, HandoverLimits, Store, StoreMetrics};
+use tidings_domain::{
+    api_key::ApiKeyToken, clock::Clock, cursor::CursorKey, random::Random, web_origin::WebOrigin,
+};
+use tidings_portal::PortalOptions;
+use tidings_store::{Handover, HandoverLimits, Store, StoreError, StoreMetrics};
 use tokio::task::JoinHandle;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{HttpConfig, ServeConfig, TargetConfig},
-    database,
+    database::{self, Opened},
     health::NodeHealth,
     listener::{Listener, StopTokens},
     metrics,
     outbound::CourierOutbound,
+    setup_link,
+    site::Site,
     upkeep,
 };
 
@@ -46,7 +51,9 @@ pub(crate) struct Surroundings {
 pub(crate) struct Node {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    public_url: WebOrigin,
     database: String,
+    surroundings: Surroundings,
     store: Arc<dyn Store>,
     stop: StopTokens,
     tasks: TaskTracker,
@@ -61,18 +68,18 @@ impl Node {
     ) -> anyhow::Result<Self> {
         let bootstrap_key = config.http.bootstrap_key()?;
         let courier = Arc::new(courier(config)?);
-        let listener = Listener::bind(config.http.listen, "--listen").await?;
-        let metrics_listener = match config.http.metrics_listen {
-            Some(address) => Some(Listener::bind(address, "--metrics-listen").await?),
-            None => None,
-        };
+        let (listener, metrics_listener) = listeners(&config.http).await?;
         let mut registry = Registry::default();
         let store_metrics = StoreMetrics::default();
         store_metrics.register(&mut registry);
-        let opened = database::open(&config.database, &surroundings, store_metrics).await?;
-        let store = opened.store;
+        let Opened {
+            store,
+            cursor_key,
+            clock,
+            name: database,
+        } = database::open(&config.database, &surroundings, store_metrics).await?;
         // From here on nobody goes by any other.
-        surroundings.clock = opened.clock;
+        surroundings.clock = clock;
         metrics::register(
             &mut registry,
             Arc::clone(&store),
@@ -84,34 +91,37 @@ impl Node {
 
         let (stop, tasks) = (StopTokens::default(), TaskTracker::new());
         let registry = Arc::new(registry);
-        let api = tidings_api::router(ApiOptions {
+        let shared = Shared {
             store: Arc::clone(&store),
             outbound: Arc::new(CourierOutbound::new(courier, surroundings.clone())),
-            health: Arc::new(NodeHealth::new(
-                dispatcher.health(),
-                Arc::clone(&surroundings.clock),
-            )),
-            clock: Arc::clone(&surroundings.clock),
-            random: Arc::clone(&surroundings.random),
-            cursor_key: opened.cursor_key,
-            environment: config.target.environment,
-            bootstrap_key,
-            limits: limits(&config.http),
-            rate_limits: rate_limits(&config.http),
-            metrics: api_metrics,
-            registry: metrics_listener.is_none().then(|| Arc::clone(&registry)),
+            public_url: config.portal.public_url(listener.address()),
+            surroundings: surroundings.clone(),
             shutdown: stop.soft.clone(),
-        });
+        };
+        let health = NodeHealth::new(dispatcher.health(), Arc::clone(&surroundings.clock));
+        let site = site(
+            config,
+            &shared,
+            ApiOwn {
+                cursor_key,
+                bootstrap_key,
+                health: Arc::new(health),
+                metrics: api_metrics,
+                registry: metrics_listener.is_none().then(|| Arc::clone(&registry)),
+            },
+        );
         let node = Self {
             address: listener.address(),
             metrics_address: metrics_listener.as_ref().map(Listener::address),
-            database: opened.name,
+            public_url: shared.public_url,
+            database,
+            surroundings: surroundings.clone(),
             store: Arc::clone(&store),
             dispatcher: tokio::spawn(dispatcher.run(stop.soft.clone(), stop.hard.clone())),
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
-        tasks.spawn(listener.serve(api, stop.clone()));
+        tasks.spawn(listener.serve(site, stop.clone()));
         if let Some(listener) = metrics_listener {
             tasks.spawn(listener.serve(tidings_api::metrics_router(registry), stop.clone()));
         }
@@ -121,7 +131,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Where the API listens.
+    /// Where the API and the portal listen.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -129,6 +139,16 @@ impl Node {
     /// Where the metrics are, if they have an address of their own.
     pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// How people reach the portal: its origin.
+    pub(crate) fn public_url(&self) -> &WebOrigin {
+        &self.public_url
+    }
+
+    /// A link by which the portal's first user is made; none where there is a user.
+    pub(crate) async fn offer_setup(&self) -> Result<Option<String>, StoreError> {
+        setup_link::offer(&*self.store, &self.surroundings, &self.public_url).await
     }
 
     /// How the database is called, without secrets.
@@ -166,14 +186,83 @@ impl Node {
             stop.hard.cancel();
             ended = tokio::time::timeout(CUT_OFF_MAX, drained).await;
         }
-        // Everything that was promised is durable already; closing only saves the next start work.
-        match tokio::time::timeout(CLOSE_MAX, store.close()).await {
+        // Everything that was promised is durable already. Closing saves the next start work, and
+        // writes down the figures of the last seconds.
+        let closing = async {
+            store.write_figures().await?;
+            store.close().await
+        };
+        match tokio::time::timeout(CLOSE_MAX, closing).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the store did not close well"),
             Err(_) => tracing::warn!("the store did not close in time"),
         }
         ended.unwrap_or(Ok(()))
     }
+}
+
+/// What the API and the portal both need.
+struct Shared {
+    store: Arc<dyn Store>,
+    outbound: Arc<CourierOutbound>,
+    public_url: WebOrigin,
+    surroundings: Surroundings,
+    shutdown: CancellationToken,
+}
+
+/// What the API alone needs.
+struct ApiOwn {
+    cursor_key: CursorKey,
+    bootstrap_key: Option<ApiKeyToken>,
+    health: Arc<NodeHealth>,
+    metrics: ApiMetrics,
+    registry: Option<Arc<Registry>>,
+}
+
+/// The API and the portal.
+fn site(config: &ServeConfig, shared: &Shared, own: ApiOwn) -> Site {
+    let Surroundings { clock, random } = &shared.surroundings;
+    let api = tidings_api::router(ApiOptions {
+        store: Arc::clone(&shared.store),
+        outbound: Arc::<CourierOutbound>::clone(&shared.outbound),
+        health: own.health,
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+        cursor_key: own.cursor_key,
+        environment: config.target.environment,
+        public_url: shared.public_url.clone(),
+        bootstrap_key: own.bootstrap_key,
+        limits: limits(&config.http),
+        rate_limits: rate_limits(&config.http),
+        catalog_enforcement: config.http.catalog_enforce.into(),
+        metrics: own.metrics,
+        registry: own.registry,
+        shutdown: shared.shutdown.clone(),
+    });
+    let portal = tidings_portal::router(PortalOptions {
+        store: Arc::clone(&shared.store),
+        outbound: Arc::<CourierOutbound>::clone(&shared.outbound),
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+        environment: config.target.environment,
+        public_url: shared.public_url.clone(),
+        frame_origins: config.portal.portal_frame_origin.clone(),
+        shutdown: shared.shutdown.clone(),
+    });
+    Site::with_portal(api, portal)
+}
+
+/// Takes the addresses: the site's, and the metrics' own where they have one.
+async fn listeners(config: &HttpConfig) -> anyhow::Result<(Listener, Option<Listener>)> {
+    let listener = Listener::bind(config.listen, "--listen").await?;
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => Some(Listener::bind(address, "--metrics-listen").await?),
+        None => None,
+    };
+    Ok((
+        listener.trusting(config.trusted_proxies()),
+        metrics_listener,
+    ))
 }
 
 fn courier(config: &ServeConfig) -> anyhow::Result<Courier> {

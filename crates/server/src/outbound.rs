@@ -1,10 +1,9 @@
-//! Lets the API look at targets and make one attempt by hand, over the delivery side's courier:
-//! the adapter between two crates that do not know each other.
+//! Lets the API and the portal look at targets and make one attempt by hand, over the delivery
+//! side's courier: the adapter between crates that do not know each other.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tidings_api::{Outbound, TargetRefusal};
 use tidings_delivery::{AttemptRequest, Courier};
 use tidings_domain::{
     attempt::Attempt, event::Event, id::AttemptId, signing::Signer, subscription::Endpoint,
@@ -13,7 +12,7 @@ use tidings_domain::{
 
 use crate::node::Surroundings;
 
-/// The courier as the API knows it.
+/// The courier as the API and the portal know it.
 pub(crate) struct CourierOutbound {
     courier: Arc<Courier>,
     surroundings: Surroundings,
@@ -27,18 +26,15 @@ impl CourierOutbound {
             surroundings,
         }
     }
-}
 
-#[async_trait]
-impl Outbound for CourierOutbound {
-    async fn check_target(&self, url: &TargetUrl) -> Result<(), TargetRefusal> {
-        self.courier
-            .check_target(url)
-            .await
-            .map_err(|refusal| TargetRefusal(refusal.to_string()))
+    /// Whether deliveries may go there; if not, why, as a sentence.
+    async fn check(&self, url: &TargetUrl) -> Result<(), String> {
+        let checked = self.courier.check_target(url).await;
+        checked.map_err(|refusal| refusal.to_string())
     }
 
-    async fn send_test(&self, endpoint: Arc<Endpoint>, event: Arc<Event>) -> Attempt {
+    /// One attempt, now, that leaves no trace.
+    async fn attempt(&self, endpoint: Arc<Endpoint>, event: Arc<Event>) -> Attempt {
         const NUMBER: u32 = 1;
         let now = self.surroundings.clock.now();
         let secrets = &endpoint.secrets;
@@ -65,5 +61,28 @@ impl Outbound for CourierOutbound {
             response: report.response,
             next_attempt: None,
         }
+    }
+}
+
+#[async_trait]
+impl tidings_api::Outbound for CourierOutbound {
+    async fn check_target(&self, url: &TargetUrl) -> Result<(), tidings_api::TargetRefusal> {
+        self.check(url).await.map_err(tidings_api::TargetRefusal)
+    }
+
+    async fn send_test(&self, endpoint: Arc<Endpoint>, event: Arc<Event>) -> Attempt {
+        self.attempt(endpoint, event).await
+    }
+}
+
+#[async_trait]
+impl tidings_portal::Outbound for CourierOutbound {
+    async fn check_target(&self, url: &TargetUrl) -> Result<(), tidings_portal::TargetRefusal> {
+        let checked = self.check(url).await;
+        checked.map_err(tidings_portal::TargetRefusal)
+    }
+
+    async fn send_test(&self, endpoint: Arc<Endpoint>, event: Arc<Event>) -> Attempt {
+        self.attempt(endpoint, event).await
     }
 }

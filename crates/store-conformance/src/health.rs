@@ -3,6 +3,7 @@
 
 use tidings_domain::{
     breaker::{BreakerState, EndpointHealth},
+    id::SubscriptionId,
     subscription::{DisabledReason, MaxPerSecond},
 };
 use tidings_store::{NewSubscription, SubscriptionChange};
@@ -36,6 +37,7 @@ pub(crate) async fn what_is_noted_reads_back_and_is_no_change(harness: &dyn Harn
             (before.version, before.updated)
         );
         assert_eq!(scenario.endpoint(id).health, health);
+        assert_eq!(left_alone(&scenario), [id]);
         scenario.reopen().await;
     }
     let well = EndpointHealth::default();
@@ -45,6 +47,12 @@ pub(crate) async fn what_is_noted_reads_back_and_is_no_change(harness: &dyn Harn
         .await
         .expect(WORKS);
     assert_eq!(scenario.read(id).await, before);
+    assert!(left_alone(&scenario).is_empty());
+}
+
+fn left_alone(scenario: &Scenario<'_>) -> Vec<SubscriptionId> {
+    let endpoints = scenario.store().left_alone(10);
+    endpoints.iter().map(|endpoint| endpoint.id).collect()
 }
 
 pub(crate) async fn what_ended_is_not_noted(harness: &dyn Harness) {
@@ -95,6 +103,7 @@ pub(crate) async fn a_mended_subscription_starts_afresh(harness: &dyn Harness) {
             .expect(WORKS);
         if change.enabled.is_some() {
             scenario.enable(id, false).await;
+            assert!(left_alone(&scenario).is_empty());
         } else {
             scenario.retype(id, &["a"]).await;
             assert_eq!(scenario.read(id).await.health, health, "of no concern");

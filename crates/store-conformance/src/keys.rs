@@ -9,7 +9,7 @@ use tidings_store::NewApiKey;
 
 use crate::{
     Harness,
-    scenario::{DAY_MS, SECOND_MS, Scenario, WORKS, acme, company},
+    scenario::{BY, DAY_MS, SECOND_MS, Scenario, WORKS, acme, company},
 };
 
 pub(crate) async fn a_key_is_found_by_its_hash(harness: &dyn Harness) {
@@ -32,7 +32,7 @@ pub(crate) async fn a_key_is_found_by_its_hash(harness: &dyn Harness) {
     };
     scenario
         .store()
-        .create_key(expiring.clone())
+        .create_key(expiring.clone(), &BY)
         .await
         .expect(WORKS);
     made.push(expiring);
@@ -87,7 +87,9 @@ pub(crate) async fn a_revoked_key_is_gone_at_once(harness: &dyn Harness) {
     );
     let id = revoked.key.id;
     assert_eq!(
-        store.revoke_key(Some(&acme()), id, scenario.now()).await,
+        store
+            .revoke_key(Some(&acme()), id, scenario.now(), &BY)
+            .await,
         Ok(true)
     );
     for _ in 0..2 {
@@ -99,7 +101,7 @@ pub(crate) async fn a_revoked_key_is_gone_at_once(harness: &dyn Harness) {
             Ok(Some(kept.key.clone()))
         );
         assert_eq!(
-            store.revoke_key(None, id, scenario.now()).await,
+            store.revoke_key(None, id, scenario.now(), &BY).await,
             Ok(false),
             "once is enough"
         );
@@ -120,7 +122,7 @@ pub(crate) async fn others_keys_cannot_be_revoked(harness: &dyn Harness) {
         (None, unknown),
     ] {
         assert_eq!(
-            store.revoke_key(asking, id, scenario.now()).await,
+            store.revoke_key(asking, id, scenario.now(), &BY).await,
             Ok(false)
         );
     }
@@ -131,7 +133,9 @@ pub(crate) async fn others_keys_cannot_be_revoked(harness: &dyn Harness) {
         );
     }
     assert_eq!(
-        store.revoke_key(None, own.key.id, scenario.now()).await,
+        store
+            .revoke_key(None, own.key.id, scenario.now(), &BY)
+            .await,
         Ok(true)
     );
 }
@@ -169,7 +173,11 @@ async fn make(scenario: &Scenario<'_>, owner: Option<&CompanyId>, scopes: &[Scop
         key: draft(scenario, owner, scopes),
         hash: hash(scenario),
     };
-    scenario.store().create_key(new.clone()).await.expect(WORKS);
+    scenario
+        .store()
+        .create_key(new.clone(), &BY)
+        .await
+        .expect(WORKS);
     new
 }
 

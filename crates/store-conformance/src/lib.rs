@@ -44,21 +44,29 @@
 
 mod append;
 mod attempts;
+mod audit;
+mod catalog;
 mod claim;
+mod dashboards;
+mod figures;
 mod harness;
 mod health;
 mod hindsight;
 mod idempotency;
 mod keys;
 mod leases;
+mod log_history;
 mod node;
 mod outcome;
+mod people;
 pub mod plan;
 mod polling;
 mod recovery;
 mod replay;
+mod replay_count;
 mod retention;
 mod scenario;
+mod search;
 mod secrets;
 mod settle;
 mod subscriptions;
@@ -261,6 +269,14 @@ cases! { $
         a_long_replay_is_complete,
         replay_refuses_what_is_not_there,
     }
+    replay_count {
+        a_count_of_the_failed_is_what_a_replay_then_asks_for,
+        a_count_of_all_is_what_a_replay_then_asks_for,
+        a_count_keeps_to_its_window,
+        a_count_ends_where_it_is_told_to,
+        counting_refuses_what_is_not_there,
+        a_long_replay_says_how_far_it_is,
+    }
     retention {
         old_events_are_dropped_and_young_ones_stay,
         a_step_is_bounded,
@@ -280,6 +296,63 @@ cases! { $
         gone_is_gone_after_a_crash,
         a_close_amid_appends_keeps_its_word,
         many_reopens_change_nothing,
+    }
+    people {
+        a_user_reads_back,
+        an_address_belongs_to_one_user,
+        the_last_user_stays,
+        a_new_password_ends_every_session,
+        a_link_is_good_once,
+        a_link_ends_in_time,
+        of_many_who_use_a_link_one_gets_it,
+        a_setup_link_is_good_as_long_as_there_is_no_user,
+        a_session_reads_back_until_it_ends,
+        all_of_somebodys_sessions_end_at_once,
+        the_last_sign_in_is_noted,
+        what_expired_is_swept_out,
+    }
+    catalog {
+        a_fresh_catalog_has_what_is_shipped,
+        a_type_is_made_replaced_and_removed,
+        the_version_tells_of_every_change,
+        a_full_catalog_takes_no_further_type,
+        the_catalog_outlives_a_restart,
+    }
+    audit {
+        each_change_of_a_subscription_leaves_its_line,
+        keys_and_people_leave_theirs,
+        what_changes_nothing_leaves_none,
+        what_the_server_does_by_itself_is_told,
+        delivering_again_is_told_by_who_asks_for_it,
+        a_line_reads_back,
+        the_log_is_paged_and_belongs_to_its_company,
+    }
+    figures {
+        figures_add_up_however_they_are_kept,
+        a_clean_end_keeps_what_was_counted,
+        figures_begin_with_the_window_and_end_before_it_does,
+        nothing_is_counted_twice_or_missing_while_figures_are_written,
+        what_outlived_its_subscription_is_counted,
+        a_notice_is_an_event_that_was_published,
+        the_busiest_company_comes_first,
+        old_stretches_are_dropped,
+    }
+    dashboards {
+        a_company_is_told_what_waits_for_it,
+        companies_are_found_by_how_they_begin,
+        recent_types_are_a_companys_own,
+        a_time_has_its_place_in_the_log,
+    }
+    search {
+        each_filter_finds_what_it_should_and_no_more,
+        pages_follow_each_other_whatever_they_look_at,
+        a_search_turns_back_where_it_was,
+        new_attempts_do_not_disturb_a_search,
+        another_companys_log_is_not_searched,
+        an_attempt_is_found_at_its_place,
+        the_attempts_of_a_delivery_are_those_of_every_round,
+        the_log_outlives_the_event,
+        the_newest_attempt_is_told_of_each,
     }
     plan {
         two_thousand_operations_agree_with_the_model,

@@ -131,7 +131,7 @@ impl Scenario<'_> {
 
     pub(crate) async fn replay_window(&self, to: SubscriptionId, window: ReplayWindow) -> Replayed {
         self.store()
-            .replay(None, to, window, self.now())
+            .replay(None, to, window, self.now(), None)
             .await
             .expect(WORKS)
     }

@@ -380,7 +380,27 @@ fn assert_read_once_in_order(log: &[EventId], writers: &[Vec<EventId>]) {
 
 async fn page(scenario: &Scenario<'_>, query: EventQuery) -> EventPage {
     let limit = query.limit;
-    let page = scenario.store().read_events(query).await.expect(WORKS);
+    let page = scenario
+        .store()
+        .read_events(query.clone())
+        .await
+        .expect(WORKS);
     assert!(page.events.len() <= limit, "a page keeps its limit");
+    assert_eq!(page.positions.len(), page.events.len());
+    // Behind each event comes the next one.
+    for (position, next) in page
+        .positions
+        .iter()
+        .zip(page.events.iter().skip(1))
+        .take(3)
+    {
+        let behind = EventQuery {
+            after: Some(*position),
+            limit: 1,
+            ..query.clone()
+        };
+        let behind = scenario.store().read_events(behind).await.expect(WORKS);
+        assert_eq!(ids(&behind.events), [next.id()]);
+    }
     page
 }

@@ -170,9 +170,9 @@ pub(crate) async fn redelivery_refuses_what_is_not_there(harness: &dyn Harness) 
 }
 
 /// One event for each thing that can have become of it, in this order.
-struct History {
+pub(crate) struct History {
     scenario_node: Node,
-    subscription: SubscriptionId,
+    pub(crate) subscription: SubscriptionId,
     succeeded: EventId,
     failed: EventId,
     /// Its retry is due in a minute.
@@ -184,7 +184,7 @@ struct History {
     in_flight: Delivery,
 }
 
-async fn with_history(scenario: &Scenario<'_>) -> History {
+pub(crate) async fn with_history(scenario: &Scenario<'_>) -> History {
     let subscription = scenario.subscribe(&acme(), &["a"]).await;
     let node = scenario.node().await;
     let ended = scenario.publish(&acme(), "a").await.id();
@@ -389,7 +389,7 @@ pub(crate) async fn replay_refuses_what_is_not_there(harness: &dyn Harness) {
     let replay = async |asking: Option<&CompanyId>, to| {
         scenario
             .store()
-            .replay(asking, to, everything, scenario.now())
+            .replay(asking, to, everything, scenario.now(), None)
             .await
             .expect(WORKS)
     };

@@ -13,6 +13,7 @@ use std::sync::{
 
 use serde_json::value::RawValue;
 use tidings_domain::{
+    actor::Actor,
     clock::{Clock, ManualClock},
     company::CompanyId,
     cursor::Order,
@@ -35,6 +36,8 @@ use crate::Harness;
 
 /// What every call of a store under test is expected to do.
 pub(crate) const WORKS: &str = "the store works";
+/// Who changes things where a case is not about that.
+pub(crate) const BY: Actor = Actor::COMMAND;
 /// A second, in milliseconds.
 pub(crate) const SECOND_MS: i64 = 1000;
 /// A day, in milliseconds.
@@ -269,7 +272,10 @@ impl<'h> Scenario<'h> {
     }
 
     pub(crate) async fn create(&self, new: NewSubscription) -> Subscription {
-        self.store().create_subscription(new).await.expect(WORKS)
+        self.store()
+            .create_subscription(new, &BY)
+            .await
+            .expect(WORKS)
     }
 
     pub(crate) async fn subscribe(&self, company: &CompanyId, types: &[&str]) -> SubscriptionId {
@@ -290,7 +296,7 @@ impl<'h> Scenario<'h> {
     ) -> Subscription {
         let store = self.store();
         match store
-            .update_subscription(None, id, None, change, self.now())
+            .update_subscription(None, id, None, change, self.now(), &BY)
             .await
         {
             Ok(Updated::Changed(subscription)) => subscription,
@@ -315,7 +321,10 @@ impl<'h> Scenario<'h> {
     }
 
     pub(crate) async fn delete(&self, id: SubscriptionId) {
-        let deleted = self.store().delete_subscription(None, id, self.now()).await;
+        let deleted = self
+            .store()
+            .delete_subscription(None, id, self.now(), &BY)
+            .await;
         assert_eq!(deleted.expect(WORKS), Deleted::Gone);
     }
 

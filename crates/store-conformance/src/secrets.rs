@@ -12,7 +12,7 @@ use tidings_store::{NewApiKey, NewSubscription, Rotated};
 
 use crate::{
     Harness,
-    scenario::{DAY_MS, Scenario, WORKS, acme, company},
+    scenario::{BY, DAY_MS, Scenario, WORKS, acme, company},
 };
 
 pub(crate) async fn a_secret_reads_back_as_it_was_given(harness: &dyn Harness) {
@@ -71,7 +71,7 @@ pub(crate) async fn no_secret_is_kept_in_the_clear(harness: &dyn Harness) {
         key,
         hash: token.hash(),
     };
-    scenario.store().create_key(key).await.expect(WORKS);
+    scenario.store().create_key(key, &BY).await.expect(WORKS);
     scenario.reopen().await;
     let kept = harness.at_rest().await;
     for shown in ["a text that is no secret", "another text that is no secret"] {
@@ -165,9 +165,10 @@ pub(crate) async fn nobody_elses_secret_can_be_rotated(harness: &dyn Harness) {
     for (asking, id) in [(Some(&other), id), (None, deleted), (None, unknown)] {
         let until = scenario.later(DAY_MS);
         let secret = scenario.secret();
-        let rotated = scenario
-            .store()
-            .rotate_secret(asking, id, secret, scenario.now(), until);
+        let rotated =
+            scenario
+                .store()
+                .rotate_secret(asking, id, secret, scenario.now(), until, &BY);
         assert_eq!(rotated.await, Ok(Rotated::NotFound));
     }
     assert_eq!(secrets(&scenario, id), before);
@@ -180,7 +181,7 @@ fn secrets(scenario: &Scenario<'_>, id: SubscriptionId) -> SigningSecrets {
 async fn rotate(scenario: &Scenario<'_>, id: SubscriptionId, to: &Secret, until: UtcMillis) {
     let store = scenario.store();
     let rotated = store
-        .rotate_secret(Some(&acme()), id, to.clone(), scenario.now(), until)
+        .rotate_secret(Some(&acme()), id, to.clone(), scenario.now(), until, &BY)
         .await;
     assert_eq!(rotated.expect(WORKS), Rotated::Done);
 }

@@ -14,7 +14,7 @@ use tidings_store::{
 
 use crate::{
     Harness,
-    scenario::{SECOND_MS, Scenario, WORKS, acme, company, sorted, types_of, url},
+    scenario::{BY, SECOND_MS, Scenario, WORKS, acme, company, sorted, types_of, url},
 };
 
 pub(crate) async fn a_new_one_reads_back(harness: &dyn Harness) {
@@ -161,7 +161,7 @@ pub(crate) async fn a_stale_change_changes_nothing(harness: &dyn Harness) {
         };
         scenario
             .store()
-            .update_subscription(None, first.id, version, change, scenario.now())
+            .update_subscription(None, first.id, version, change, scenario.now(), &BY)
     };
     let Updated::Changed(second) = update(Some(first.version), &["b"]).await.expect(WORKS) else {
         panic!("the version is the newest");
@@ -210,15 +210,15 @@ pub(crate) async fn others_cannot_see_or_touch_it(harness: &dyn Harness) {
     ] {
         assert_eq!(store.subscription(asking, id).await, Ok(None));
         let updated = store
-            .update_subscription(asking, id, None, off.clone(), now)
+            .update_subscription(asking, id, None, off.clone(), now, &BY)
             .await;
         assert_eq!(updated, Ok(Updated::NotFound));
         let updated = store
-            .update_subscription(asking, id, Some(9), off.clone(), now)
+            .update_subscription(asking, id, Some(9), off.clone(), now, &BY)
             .await;
         assert_eq!(updated, Ok(Updated::NotFound), "and not stale");
         assert_eq!(
-            store.delete_subscription(asking, id, now).await,
+            store.delete_subscription(asking, id, now, &BY).await,
             Ok(Deleted::NeverWas)
         );
     }
@@ -243,7 +243,7 @@ pub(crate) async fn a_deleted_one_is_gone_for_good(harness: &dyn Harness) {
         assert_eq!(read(&scenario, id).await, None);
         assert_eq!(listed(&scenario, Order::Ascending, 10).await, []);
         let updated = store
-            .update_subscription(None, id, None, none(), scenario.now())
+            .update_subscription(None, id, None, none(), scenario.now(), &BY)
             .await;
         assert_eq!(updated, Ok(Updated::NotFound));
         assert_eq!(
@@ -256,12 +256,12 @@ pub(crate) async fn a_deleted_one_is_gone_for_good(harness: &dyn Harness) {
         assert_eq!(scenario.attempts(id).await, [], "the log still answers");
         // Deleting it once more is no error, but only for whom it belonged to.
         let again = store
-            .delete_subscription(Some(&acme()), id, scenario.now())
+            .delete_subscription(Some(&acme()), id, scenario.now(), &BY)
             .await;
         assert_eq!(again, Ok(Deleted::Gone));
         let others = company("other");
         let theirs = store
-            .delete_subscription(Some(&others), id, scenario.now())
+            .delete_subscription(Some(&others), id, scenario.now(), &BY)
             .await;
         assert_eq!(theirs, Ok(Deleted::NeverWas));
         scenario.reopen().await;

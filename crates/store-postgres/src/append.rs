@@ -103,6 +103,8 @@ pub(crate) struct Staged<'p> {
     notice: Option<String>,
     notify_work: bool,
     announced: Vec<CompanyId>,
+    /// How many events of whom, and when.
+    published: Vec<(CompanyId, u64, UtcMillis)>,
     /// Their positions count from the head that is yet to be known.
     deliveries: Vec<Delivery>,
     spilled: usize,
@@ -174,6 +176,7 @@ impl<'p> Staged<'p> {
             notice: None,
             notify_work: false,
             announced: Vec::new(),
+            published: Vec::new(),
             deliveries: Vec::new(),
             spilled: 0,
         }
@@ -193,6 +196,10 @@ impl<'p> Staged<'p> {
         });
         if self.announced.last() != Some(event.company()) {
             self.announced.push(event.company().clone());
+        }
+        match self.published.last_mut() {
+            Some((company, events, at)) if company == event.company() && *at == now => *events += 1,
+            _ => self.published.push((event.company().clone(), 1, now)),
         }
         let Some(index) = book.matching(event.company()) else {
             return;
@@ -324,6 +331,11 @@ impl<'p> Staged<'p> {
         if self.spilled > 0 {
             memory.wake();
         }
+        memory.figures.count(|counts| {
+            for (company, events, at) in &self.published {
+                counts.count_published(company, *events, *at);
+            }
+        });
         memory.arrivals.announce(&self.announced);
     }
 }

@@ -1,7 +1,7 @@
 //! Lines of the delivery log on their way into the database: settlements in stored form, and the
 //! columns in which many of them are sent at once.
 
-use tidings_domain::{attempt::AttemptOutcome, signing::Signatures};
+use tidings_domain::{attempt::AttemptOutcome, company::CompanyId, signing::Signatures};
 use tidings_store::{Seq, Settlement};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -12,6 +12,8 @@ pub(crate) struct Line {
     headers: Option<String>,
     /// The number of its subscription, once it is known; 0 where there never was one.
     pub(crate) subscription: Seq,
+    /// Whose the subscription is, once that is known.
+    pub(crate) company: Option<CompanyId>,
     pub(crate) settlement: Settlement,
 }
 
@@ -53,6 +55,7 @@ impl Line {
             signatures,
             headers,
             subscription: 0,
+            company: None,
             settlement,
         }
     }

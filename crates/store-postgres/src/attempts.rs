@@ -43,16 +43,27 @@ async fn page<C: GenericClient>(
     } else {
         (">", filter.after.unwrap_or(0))
     };
-    // The event narrows it to a handful of lines, of an index of its own.
-    let of_event = match filter.event {
-        Some(_) => "AND event_id = $6",
-        None => "",
+    // An event narrows it to a handful of lines, of an index of its own. The sum keeps them from
+    // being looked for in the order of everything at the subscription.
+    let (order_by, from) = match filter.event {
+        None => (
+            "seq",
+            format!("attempts WHERE subscription = $1 AND seq {comparison} $2"),
+        ),
+        Some(_) => (
+            "place",
+            format!(
+                "(SELECT *, seq + 0 AS place FROM attempts
+                     WHERE subscription = $1 AND event_id = $6) of_event
+                 WHERE place {comparison} $2"
+            ),
+        ),
     };
     let look = Look {
-        order_by: "seq",
+        order_by,
         descending,
         columns: attempt_rows::COLUMNS,
-        from: &format!("attempts WHERE subscription = $1 AND seq {comparison} $2 {of_event}"),
+        from: &from,
         wanted: WANTED,
         bytes: BYTES,
         limit: "$5",

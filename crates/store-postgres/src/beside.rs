@@ -1,8 +1,9 @@
-//! A second program beside the running nodes: short command-line work on the keys.
+//! A second program beside the running nodes: short command-line work on keys and users.
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, KeyHash},
     company::CompanyId,
     id::ApiKeyId,
@@ -11,13 +12,14 @@ use tidings_domain::{
 use tidings_store::{KeyRing, NewApiKey, StoreError, StoreMetrics};
 
 use crate::{
-    database::{self, Database},
+    database::{self, Access, Database},
     failure::Failure,
     key_rows,
     keys::{self, Revocation},
 };
 
-/// The keys of a database that nodes may be using at the same time. They hear of every change.
+/// The keys and the users of a database that nodes may be using at the same time. They hear of every
+/// change of a key, and read users each time.
 #[derive(Debug)]
 pub struct KeysBeside {
     pool: Pool,
@@ -30,6 +32,14 @@ impl KeysBeside {
         Self {
             pool,
             metrics: StoreMetrics::default(),
+        }
+    }
+
+    /// The way to a connection.
+    pub(crate) fn access(&self) -> Access<'_> {
+        Access {
+            pool: &self.pool,
+            metrics: &self.metrics,
         }
     }
 
@@ -55,8 +65,8 @@ impl KeysBeside {
 
 #[async_trait]
 impl KeyRing for KeysBeside {
-    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError> {
-        Ok(keys::create(&self.pool, &self.metrics, &new).await?)
+    async fn create_key(&self, new: NewApiKey, by: &Actor) -> Result<(), StoreError> {
+        Ok(keys::create(&self.pool, &self.metrics, &new, by).await?)
     }
 
     async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>, StoreError> {
@@ -72,8 +82,15 @@ impl KeyRing for KeysBeside {
         company: Option<&CompanyId>,
         id: ApiKeyId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<bool, StoreError> {
-        Ok(self.revoke(Revocation { company, id, now }).await?)
+        let revocation = Revocation {
+            company,
+            id,
+            now,
+            by,
+        };
+        Ok(self.revoke(revocation).await?)
     }
 
     /// Does nothing: only servers see keys used.

@@ -111,6 +111,13 @@ impl Connector {
     }
 }
 
+/// Where to get a connection, and where its statements are counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Access<'a> {
+    pub(crate) pool: &'a Pool,
+    pub(crate) metrics: &'a StoreMetrics,
+}
+
 /// A connection or a transaction, whose statements are prepared once and counted.
 pub(crate) struct Database<'c, C> {
     client: &'c C,

@@ -10,13 +10,14 @@ use std::sync::{Arc, atomic::Ordering};
 use tidings_domain::{
     event::Event, subscription::DisabledReason, time::UtcMillis, verdict::Verdict,
 };
-use tidings_store::{Position, Seq, Settled};
+use tidings_store::{Position, Seq, Settled, audit_log as lines};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
     append::{self, Ground},
     attempt_lines::Line,
+    audit_log,
     database::Database,
     event_rows::uuid_of,
     failure::Failure,
@@ -144,8 +145,13 @@ impl<'l, C: deadpool_postgres::GenericClient> Ending<'_, 'l, C> {
         })?;
         let ended = entry.disabled();
         let reason = DisabledReason::Gone;
+        let before = subscription_rows::find(&self.db, entry.endpoint.id).await?;
         subscription_rows::disable(&self.db, &ended, reason, now, self.version).await?;
         subscription_rows::write_history(&self.db, self.head, &ended).await?;
+        if let Some(before) = before {
+            let line = lines::subscription_disabled(&before.subscription, reason, now);
+            audit_log::write(&self.db, &line).await?;
+        }
         self.ended.push(entry.seq);
         match notice {
             Some(notice) => self.tell(notice, now).await,

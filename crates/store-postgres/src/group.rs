@@ -113,7 +113,7 @@ impl Group {
         let (settled, appended) = exchange(link, memory, settle.as_ref(), append.as_ref()).await?;
         if let Some(staged) = settle {
             let answers = staged.answers(&settled)?;
-            answer_settles(&mut self.settles, answers);
+            answer_settles(memory, &mut self.settles, answers);
         }
         let Some(staged) = append else {
             return Ok(Done::All);
@@ -177,7 +177,7 @@ impl Group {
         drop(promises);
         if let Some(staged) = settle {
             let answers = staged.answers(&settled)?;
-            answer_settles(&mut self.settles, answers);
+            answer_settles(memory, &mut self.settles, answers);
         }
         answer_appends(&mut self.appends, answers);
         Ok(Done::All)
@@ -263,7 +263,9 @@ async fn begin(
     Ok((settled?, taken?))
 }
 
-fn answer_settles(jobs: &mut Vec<SettleJob>, answers: Vec<Settled>) {
+/// Counts what is in the log now, and answers.
+fn answer_settles(memory: &Memory, jobs: &mut Vec<SettleJob>, answers: Vec<Settled>) {
+    settle::count(memory, jobs.iter().flat_map(|job| &job.lines), &answers);
     let mut answers = answers.into_iter();
     for job in jobs.drain(..) {
         let own = answers.by_ref().take(job.lines.len()).collect();

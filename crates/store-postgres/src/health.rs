@@ -7,10 +7,11 @@ use tidings_domain::{
     breaker::EndpointHealth, event::Event, id::SubscriptionId, subscription::DisabledReason,
     time::UtcMillis,
 };
-use tidings_store::{BookEntry, StoredSubscription};
+use tidings_store::{BookEntry, StoredSubscription, audit_log as lines};
 
 use crate::{
     append::{self, Ground},
+    audit_log,
     book_change::{self, BookChange},
     database,
     failure::Failure,
@@ -105,6 +106,8 @@ async fn end(
     let (reason, now) = (DisabledReason::Failing, notice.created());
     subscription_rows::disable(&change.db(), &ended, reason, now, change.version).await?;
     subscription_rows::write_history(&change.db(), change.head, &ended).await?;
+    let line = lines::subscription_disabled(&stored.subscription, reason, now);
+    audit_log::write(&change.db(), &line).await?;
     let ground = Ground {
         lease_version: lease_version(&change).await?,
         // Who has a lease is the writer's to know: the notice waits for a claim.

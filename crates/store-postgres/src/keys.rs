@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use tidings_domain::{api_key::KeyHash, company::CompanyId, id::ApiKeyId, time::UtcMillis};
-use tidings_store::{NewApiKey, StoreMetrics};
+use tidings_domain::{
+    actor::Actor, api_key::KeyHash, company::CompanyId, id::ApiKeyId, time::UtcMillis,
+};
+use tidings_store::{NewApiKey, StoreMetrics, audit_log as lines};
 use tokio::time::Instant;
 use tracing::warn;
 
 use crate::{
+    audit_log,
     book_change::BookChange,
     database::{self, Database},
     failure::Failure,
@@ -26,6 +29,7 @@ pub(crate) struct Revocation<'r> {
     pub(crate) company: Option<&'r CompanyId>,
     pub(crate) id: ApiKeyId,
     pub(crate) now: UtcMillis,
+    pub(crate) by: &'r Actor,
 }
 
 /// A key that was revoked, and the version of the book in which it is.
@@ -39,10 +43,12 @@ pub(crate) async fn create(
     pool: &Pool,
     metrics: &StoreMetrics,
     new: &NewApiKey,
+    by: &Actor,
 ) -> Result<(), Failure> {
     let mut client = database::borrow(pool).await?;
     let change = BookChange::begin(&mut client, metrics).await?;
     key_rows::insert(&change.db(), new, change.version).await?;
+    audit_log::write(&change.db(), &lines::key_created(&new.key, by)).await?;
     change.commit().await
 }
 
@@ -58,9 +64,12 @@ pub(crate) async fn revoke(
     let row = change
         .db()
         .first(
-            "UPDATE api_keys SET revoked_ms = $1, book_version = $2
-             WHERE id = $3 AND revoked_ms IS NULL AND ($4::text IS NULL OR company_id = $4)
-             RETURNING hash",
+            &format!(
+                "UPDATE api_keys SET revoked_ms = $1, book_version = $2
+                 WHERE id = $3 AND revoked_ms IS NULL AND ($4::text IS NULL OR company_id = $4)
+                 RETURNING {}",
+                key_rows::COLUMNS
+            ),
             &[
                 &revocation.now.as_millis(),
                 &change.version,
@@ -72,10 +81,9 @@ pub(crate) async fn revoke(
     let Some(row) = row else {
         return Ok(None);
     };
-    let hash: &[u8] = row.get(0);
-    let hash = hash
-        .try_into()
-        .map_err(|_| Failure::unreadable("API key"))?;
+    let (hash, key) = key_rows::read(&row)?;
+    let line = lines::key_revoked(&key, revocation.now, revocation.by);
+    audit_log::write(&change.db(), &line).await?;
     let version = change.version;
     change.commit().await?;
     Ok(Some(Revoked { hash, version }))

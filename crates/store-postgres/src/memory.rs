@@ -22,6 +22,8 @@ use tidings_store::{Arrivals, Book, Handover, LeaseId, Sealer, StoreMetrics};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::figures::Counted;
+
 /// Shared by everything that works on one store.
 pub(crate) struct Memory {
     pub(crate) book: RwLock<Book>,
@@ -32,6 +34,8 @@ pub(crate) struct Memory {
     pub(crate) refreshing: tokio::sync::Mutex<()>,
     /// When keys were last used, where that is yet to be written.
     pub(crate) touched: Mutex<Touched>,
+    /// Figures that are yet to be written.
+    pub(crate) figures: Counted,
     /// How far housekeeping got.
     pub(crate) tidied: Mutex<Tidied>,
     /// Who takes fresh work.
@@ -74,6 +78,7 @@ impl Memory {
             book_version: AtomicI64::new(0),
             refreshing: tokio::sync::Mutex::default(),
             touched: Mutex::default(),
+            figures: Counted::default(),
             tidied: Mutex::default(),
             attached: Mutex::default(),
             own_leases: Mutex::default(),

@@ -50,9 +50,16 @@ pub(crate) async fn read_events<C: GenericClient>(
             ],
         )
         .await?;
-    let found = look::read(&rows, |row, at| event_rows::read(row, at).map(Arc::new))?;
+    let found = look::read(&rows, |row, at| {
+        Ok((
+            row.get::<_, Position>(0),
+            Arc::new(event_rows::read(row, at)?),
+        ))
+    })?;
+    let (positions, events) = found.wanted.into_iter().unzip();
     Ok(EventPage {
-        events: found.wanted,
+        events,
+        positions,
         next: found.looked_at.or(query.after).unwrap_or(0),
         has_more: found.has_more,
     })

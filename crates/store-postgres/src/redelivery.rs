@@ -16,8 +16,8 @@ use tidings_domain::{
     time::UtcMillis,
 };
 use tidings_store::{
-    Again, Position, QueuedRound, Redelivered, ReplayScope, ReplayWindow, Replayed, Rounds, Seq,
-    StoredSubscription,
+    Again, Position, QueuedRound, Redelivered, ReplayProgress, ReplayScope, ReplayWindow, Replayed,
+    Rounds, Seq, StoredSubscription,
 };
 use uuid::Uuid;
 
@@ -52,9 +52,9 @@ pub(crate) struct Replay<'r> {
     pub(crate) now: UtcMillis,
 }
 
-/// What a transaction found of the events it is about.
+/// What there is of an event at the subscription.
 #[derive(Default)]
-struct Known {
+pub(crate) struct Known {
     rounds: Rounds,
     succeeded: bool,
 }
@@ -141,31 +141,24 @@ async fn try_to_redeliver(
     Ok(Some(Redelivered::Queued))
 }
 
-/// Owes every event of a window once more, as far as the scope wants them.
-pub(crate) async fn replay(inner: &Inner, replay: &Replay<'_>) -> Result<Replayed, Failure> {
+/// Owes every event of a window once more, as far as the scope wants them; tells after each step
+/// how many deliveries are owed by then.
+pub(crate) async fn replay(
+    inner: &Inner,
+    replay: &Replay<'_>,
+    progress: Option<&ReplayProgress>,
+) -> Result<Replayed, Failure> {
     let client = database::borrow(&inner.pool).await?;
     let db = Database::new(&client, &inner.memory.metrics);
-    let stored = subscription_rows::find(&db, replay.subscription).await?;
+    let target = target(&db, replay.company, replay.subscription).await?;
     let up_to = poll::head(&db).await?;
     drop(client);
-    let there = |stored: &StoredSubscription| {
-        let owner = &stored.subscription.company;
-        !stored.deleted && replay.company.is_none_or(|company| company == owner)
+    let stored = match target {
+        Target::Live(stored) => stored,
+        Target::None => return Ok(Replayed::NoSubscription),
+        Target::Disabled => return Ok(Replayed::Disabled),
     };
-    let Some(stored) = stored.filter(there) else {
-        return Ok(Replayed::NoSubscription);
-    };
-    if !stored.subscription.enabled {
-        return Ok(Replayed::Disabled);
-    }
-    let mut window = Window {
-        company: stored.subscription.company.clone(),
-        types: stored.subscription.event_types.clone(),
-        since: replay.window.since,
-        until: replay.window.until,
-        after: 0,
-        up_to,
-    };
+    let mut window = Window::of(&stored, replay.window, up_to);
     let mut replayed = 0;
     loop {
         let found = look_into(inner, &window).await?;
@@ -176,11 +169,39 @@ pub(crate) async fn replay(inner: &Inner, replay: &Replay<'_>) -> Result<Replaye
                 Stepped::Disabled => return Ok(Replayed::Disabled),
             }
         }
+        if let Some(tell) = progress {
+            tell(replayed);
+        }
         match found.after {
             Some(place) => window.after = place,
             None => return Ok(Replayed::Queued(replayed)),
         }
     }
+}
+
+/// Who is to be delivered to again.
+pub(crate) enum Target {
+    Live(Box<StoredSubscription>),
+    None,
+    Disabled,
+}
+
+/// Finds a subscription that may be delivered to again.
+pub(crate) async fn target<C: GenericClient>(
+    db: &Database<'_, C>,
+    company: Option<&CompanyId>,
+    subscription: SubscriptionId,
+) -> Result<Target, Failure> {
+    let stored = subscription_rows::find(db, subscription).await?;
+    let there = |stored: &StoredSubscription| {
+        let owner = &stored.subscription.company;
+        !stored.deleted && company.is_none_or(|company| company == owner)
+    };
+    Ok(match stored.filter(there) {
+        None => Target::None,
+        Some(stored) if !stored.subscription.enabled => Target::Disabled,
+        Some(stored) => Target::Live(Box::new(stored)),
+    })
 }
 
 async fn look_into(inner: &Inner, window: &Window) -> Result<window::Step, Failure> {
@@ -238,9 +259,32 @@ async fn keep<C: GenericClient>(
 }
 
 /// What the queue and the log have of the events. What waits stays as it is until the transaction
-/// ends. The queue is read before the log: what is settled in between is seen in either, so no
-/// round is given out twice.
+/// ends.
 async fn look<C: GenericClient>(
+    db: &Database<'_, C>,
+    stored: &StoredSubscription,
+    events: &[InWindow],
+) -> Result<HashMap<Position, Known>, Failure> {
+    let positions: Vec<Position> = events.iter().map(|event| event.position).collect();
+    // The sum keeps the statement away from the index of everything that waits there, which may
+    // be much more than what is asked for.
+    db.query(
+        "SELECT FROM queue
+         WHERE position = ANY ($1) AND subscription = $2 AND epoch = $3 AND holder + 0 = 0
+         ORDER BY position FOR UPDATE",
+        &[
+            &positions,
+            &stored.seq,
+            &subscription_rows::epoch_column(stored.epoch),
+        ],
+    )
+    .await?;
+    known(db, stored, events).await
+}
+
+/// What the queue and the log have of the events at this moment. The queue is read before the log:
+/// what is settled in between is seen in either, so no round is given out twice.
+pub(crate) async fn known<C: GenericClient>(
     db: &Database<'_, C>,
     stored: &StoredSubscription,
     events: &[InWindow],
@@ -251,15 +295,6 @@ async fn look<C: GenericClient>(
         .map(|event| (event.id, event.position))
         .collect();
     let epoch = subscription_rows::epoch_column(stored.epoch);
-    // The sum keeps the statement away from the index of everything that waits there, which may
-    // be much more than what is asked for.
-    db.query(
-        "SELECT FROM queue
-         WHERE position = ANY ($1) AND subscription = $2 AND epoch = $3 AND holder + 0 = 0
-         ORDER BY position FOR UPDATE",
-        &[&positions, &stored.seq, &epoch],
-    )
-    .await?;
     let queued = db
         .query(
             "SELECT position, round, holder = 0, epoch = $3, attempts FROM queue
@@ -300,7 +335,7 @@ async fn look<C: GenericClient>(
 }
 
 impl Known {
-    fn again(&self, scope: ReplayScope) -> Again {
+    pub(crate) fn again(&self, scope: ReplayScope) -> Again {
         self.rounds.replayed(scope, self.succeeded)
     }
 }

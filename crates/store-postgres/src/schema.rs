@@ -6,7 +6,7 @@
 use deadpool_postgres::{GenericClient, Object};
 use tokio_postgres::error::SqlState;
 
-use crate::failure::Failure;
+use crate::{catalog, failure::Failure};
 
 /// The setting that holds the number of the last migration, in decimal digits.
 const VERSION: &str = "schema_version";
@@ -17,7 +17,12 @@ const LOCK: i64 = 0x7464_6e67;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_endpoint_health.sql"),
+    include_str!("migrations/0003_portal.sql"),
+    include_str!("migrations/0004_catalog.sql"),
 ];
+
+/// The migration that makes the catalog, which does not begin empty.
+const CATALOG: u32 = 4;
 
 /// What a database turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +91,9 @@ pub(crate) async fn migrate(client: &mut Object) -> Result<(), Failure> {
     for (number, sql) in (1_u32..).zip(MIGRATIONS) {
         if found < number {
             transaction.batch_execute(sql).await?;
+            if number == CATALOG {
+                catalog::ship(&transaction).await?;
+            }
         }
     }
     if found < newest() {

@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use deadpool_postgres::Pool;
-use tidings_domain::verdict::Verdict;
+use tidings_domain::{attempt::AttemptOutcome, company::CompanyId, verdict::Verdict};
 use tidings_store::{Seq, Settled};
 use tokio_postgres::{Row, types::ToSql};
 
@@ -121,7 +121,30 @@ impl<'l> Staged<'l> {
     }
 }
 
-/// Finds the numbers of the lines' subscriptions, deleted ones included.
+/// After the commit: counts the attempts that are in the log now.
+pub(crate) fn count<'l>(
+    memory: &Memory,
+    lines: impl IntoIterator<Item = &'l Line>,
+    answers: &[Settled],
+) {
+    memory.figures.count(|counts| {
+        for (line, answer) in lines.into_iter().zip(answers) {
+            if let (Some(company), Settled::Recorded | Settled::Ended) = (&line.company, answer) {
+                let attempt = &line.settlement.attempt;
+                let succeeded = attempt.outcome == AttemptOutcome::Succeeded;
+                counts.count_attempt(
+                    company,
+                    line.subscription,
+                    attempt.attempted,
+                    succeeded,
+                    attempt.elapsed_ms,
+                );
+            }
+        }
+    });
+}
+
+/// Finds the numbers and companies of the lines' subscriptions, deleted ones included.
 pub(crate) async fn name_subscriptions(
     pool: &Pool,
     memory: &Memory,
@@ -135,8 +158,9 @@ pub(crate) async fn name_subscriptions(
     let db = Database::new(&client, &memory.metrics);
     for place in unknown {
         let id = lines[place].settlement.key.subscription;
-        if let Some((seq, _)) = subscription_rows::owner_of(&db, id).await? {
+        if let Some((seq, company)) = subscription_rows::owner_of(&db, id).await? {
             lines[place].subscription = seq;
+            lines[place].company = CompanyId::parse(&company).ok();
         }
     }
     Ok(lines)
@@ -148,7 +172,10 @@ fn name_known(memory: &Memory, lines: &mut [Line]) -> Vec<usize> {
     let mut unknown = Vec::new();
     for (place, line) in lines.iter_mut().enumerate() {
         match book.by_id(line.settlement.key.subscription) {
-            Some(entry) => line.subscription = entry.seq,
+            Some(entry) => {
+                line.subscription = entry.seq;
+                line.company = Some(entry.endpoint.company.clone());
+            }
             None => unknown.push(place),
         }
     }

@@ -23,8 +23,9 @@ use crate::{
     attempt_lines::Line,
     beside::KeysBeside,
     claim::{self, Wanted},
-    database::{self, Database},
+    database::{self, Access, Database},
     failure::Failure,
+    figures,
     job::{AppendJob, Job, SettleJob},
     leases,
     memory::Memory,
@@ -38,6 +39,8 @@ const QUEUE_KIB_MAX: usize = 64 * 1024;
 const PROOF_VALID_MS: u64 = 1000;
 /// How long a commit may take before the store counts as unavailable, in milliseconds.
 const CHECK_TIMEOUT_MS: u64 = 3000;
+/// How long the end waits for the last figures to be written, in milliseconds.
+const LAST_FIGURES_TIMEOUT_MS: u64 = 3000;
 
 /// A node's store on one PostgreSQL. Cloning shares it; when the last clone is dropped, what was
 /// handed in is finished and the connections are closed.
@@ -68,6 +71,11 @@ impl PostgresStore {
         let tasks = vec![
             tokio::spawn(opened.writer.run(received)),
             tokio::spawn(opened.watch.run(stop.clone())),
+            tokio::spawn(figures::write_when_full(
+                opened.pool.clone(),
+                Arc::clone(&opened.memory),
+                stop.clone(),
+            )),
         ];
         Ok(Self {
             inner: Arc::new(Inner {
@@ -90,14 +98,27 @@ impl PostgresStore {
         open::migrate_only(url, roots).await
     }
 
-    /// Opens the keys of a database for short command-line work, whether nodes are running on it
-    /// or not.
+    /// The way to a connection of the pool.
+    pub(crate) fn access(&self) -> Access<'_> {
+        self.inner.access()
+    }
+
+    /// Opens the keys and users of a database for short command-line work, whether nodes are
+    /// running on it or not.
     pub async fn open_beside(url: &str, roots: RootCertStore) -> Result<KeysBeside, OpenError> {
         open::open_beside(url, roots).await
     }
 }
 
 impl Inner {
+    /// The way to a connection of the pool.
+    pub(crate) fn access(&self) -> Access<'_> {
+        Access {
+            pool: &self.pool,
+            metrics: &self.memory.metrics,
+        }
+    }
+
     /// Hands a publication to the writer, or refuses it where too much waits already.
     pub(crate) async fn append(&self, publication: Publication) -> Result<Appended, StoreError> {
         const EVENT_FIXED_BYTES: usize = 200;
@@ -252,9 +273,24 @@ impl Inner {
             // A panic there has been printed; the database is as the last commit left it.
             let _ = task.await;
         }
+        self.write_last_figures().await;
         self.pool.close();
         // Nothing can be committed any more, however short ago it could.
         *self.memory.last_commit.lock() = None;
+    }
+
+    /// Writes what was counted since the last time. An end does not wait for a database that is
+    /// not there.
+    async fn write_last_figures(&self) {
+        let writing = figures::write(&self.pool, &self.memory);
+        let limit = Duration::from_millis(LAST_FIGURES_TIMEOUT_MS);
+        let written = tokio::time::timeout(limit, writing).await;
+        let error = match written {
+            Ok(Ok(())) => return,
+            Ok(Err(failure)) => StoreError::from(failure),
+            Err(_) => StoreError::Unavailable("PostgreSQL does not answer".to_owned()),
+        };
+        tracing::warn!(%error, "the figures of the last seconds are lost");
     }
 
     fn send_or_refuse(&self, job: Job) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@
 //! earlier epoch are dead from then on. [`crate::tidy`] takes them away.
 
 use tidings_domain::{
+    actor::Actor,
     company::CompanyId,
     id::SubscriptionId,
     secret::Secret,
@@ -12,10 +13,11 @@ use tidings_domain::{
 };
 use tidings_store::{
     BookEntry, Deleted, NewSubscription, Rotated, Seq, StoredSubscription, SubscriptionChange,
-    Updated, types_to_json,
+    Updated, audit_log as lines, types_to_json,
 };
 
 use crate::{
+    audit_log,
     book_change::{self, BookChange},
     database,
     failure::Failure,
@@ -36,6 +38,7 @@ pub(crate) struct Update<'t> {
     pub(crate) expected_version: Option<i64>,
     pub(crate) change: SubscriptionChange,
     pub(crate) now: UtcMillis,
+    pub(crate) by: &'t Actor,
 }
 
 /// A rotation of one's secret.
@@ -44,10 +47,15 @@ pub(crate) struct Rotation<'t> {
     pub(crate) secret: Secret,
     pub(crate) now: UtcMillis,
     pub(crate) previous_until: UtcMillis,
+    pub(crate) by: &'t Actor,
 }
 
 /// Makes a subscription.
-pub(crate) async fn create(inner: &Inner, new: &NewSubscription) -> Result<Subscription, Failure> {
+pub(crate) async fn create(
+    inner: &Inner,
+    new: &NewSubscription,
+    by: &Actor,
+) -> Result<Subscription, Failure> {
     const FIRST_EPOCH: u32 = 0;
     let subscription = new.to_subscription();
     let memory = &inner.memory;
@@ -88,6 +96,11 @@ pub(crate) async fn create(inner: &Inner, new: &NewSubscription) -> Result<Subsc
     };
     let entry = BookEntry::new(seq, &subscription, secrets, FIRST_EPOCH);
     subscription_rows::write_history(&change.db(), change.head, &entry).await?;
+    audit_log::write(
+        &change.db(),
+        &lines::subscription_created(&subscription, by),
+    )
+    .await?;
     change.commit().await?;
     drop(client);
     book_change::take_in(inner).await;
@@ -122,6 +135,9 @@ pub(crate) async fn update(inner: &Inner, update: &Update<'_>) -> Result<Updated
     write(&change, &after, &entry).await?;
     if after.event_types != before.event_types || after.enabled != before.enabled {
         subscription_rows::write_history(&change.db(), change.head, &entry).await?;
+    }
+    if let Some(line) = lines::subscription_changed(before, &after, update.now, update.by) {
+        audit_log::write(&change.db(), &line).await?;
     }
     change.commit().await?;
     drop(client);
@@ -169,6 +185,7 @@ pub(crate) async fn delete(
     inner: &Inner,
     target: Target<'_>,
     now: UtcMillis,
+    by: &Actor,
 ) -> Result<Deleted, Failure> {
     let mut client = database::borrow(&inner.pool).await?;
     let change = BookChange::begin(&mut client, &inner.memory.metrics).await?;
@@ -188,6 +205,8 @@ pub(crate) async fn delete(
             &[&now.as_millis(), &change.version, &stored.seq],
         )
         .await?;
+    let line = lines::subscription_deleted(&stored.subscription, now, by);
+    audit_log::write(&change.db(), &line).await?;
     change.commit().await?;
     drop(client);
     book_change::take_in(inner).await;
@@ -226,6 +245,13 @@ pub(crate) async fn rotate(inner: &Inner, rotation: &Rotation<'_>) -> Result<Rot
             ],
         )
         .await?;
+    let Rotation {
+        previous_until,
+        now,
+        ..
+    } = *rotation;
+    let line = lines::secret_rotated(&stored.subscription, previous_until, now, rotation.by);
+    audit_log::write(&change.db(), &line).await?;
     change.commit().await?;
     drop(client);
     book_change::take_in(inner).await;

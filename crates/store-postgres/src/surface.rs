@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use async_trait::async_trait;
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, KeyHash},
     breaker::EndpointHealth,
     company::CompanyId,
@@ -15,11 +16,12 @@ use tidings_domain::{
     time::UtcMillis,
 };
 use tidings_store::{
-    Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, Backlog, Claimed, Deleted,
-    DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage, EventQuery, Handover, KeyRing,
-    LeaseId, NewApiKey, NewSubscription, Position, Publication, Redelivered, Renewal, ReplayWindow,
-    Replayed, Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook,
-    SubscriptionChange, SubscriptionPage, Updated, Upkeep,
+    Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, AttemptSearch, AttemptsFound,
+    Backlog, Claimed, Deleted, DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage,
+    EventQuery, Handover, KeyRing, LeaseId, NewApiKey, NewSubscription, PlacedAttempt, Position,
+    Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow, Replayed,
+    Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook, SubscriptionChange,
+    SubscriptionPage, Updated, Upkeep,
 };
 
 use crate::{
@@ -27,9 +29,10 @@ use crate::{
     database::{self, Database},
     health, key_rows,
     keys::{self, Revocation},
-    poll,
+    placed_attempts, poll,
     redelivery::{self, Redelivery, Replay},
-    subscription_reads,
+    replay_count::{self, Count},
+    search, subscription_reads,
     subscriptions::{self, Rotation, Target, Update},
     tidy, trace,
 };
@@ -128,6 +131,10 @@ impl DeliveryQueue for PostgresStore {
         Some(Arc::clone(&entry.endpoint))
     }
 
+    fn left_alone(&self, limit: usize) -> Vec<Arc<Endpoint>> {
+        self.inner.memory.book.read().left_alone(limit)
+    }
+
     async fn note_health(
         &self,
         subscription: SubscriptionId,
@@ -172,6 +179,7 @@ impl DeliveryQueue for PostgresStore {
         subscription: SubscriptionId,
         window: ReplayWindow,
         now: UtcMillis,
+        progress: Option<ReplayProgress>,
     ) -> Result<Replayed, StoreError> {
         let replay = Replay {
             company,
@@ -179,12 +187,66 @@ impl DeliveryQueue for PostgresStore {
             window,
             now,
         };
-        Ok(redelivery::replay(&self.inner, &replay).await?)
+        Ok(redelivery::replay(&self.inner, &replay, progress.as_ref()).await?)
+    }
+
+    async fn count_replay(
+        &self,
+        company: Option<&CompanyId>,
+        subscription: SubscriptionId,
+        window: ReplayWindow,
+        count_max: u64,
+    ) -> Result<ReplayCount, StoreError> {
+        let count = Count {
+            company,
+            subscription,
+            window,
+            count_max,
+        };
+        Ok(replay_count::count(&self.inner, &count).await?)
     }
 }
 
 #[async_trait]
 impl AttemptLog for PostgresStore {
+    async fn search_attempts(&self, search: AttemptSearch) -> Result<AttemptsFound, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(search::search(&db, &search).await?)
+    }
+
+    async fn attempt(
+        &self,
+        company: &CompanyId,
+        place: Position,
+    ) -> Result<Option<PlacedAttempt>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(placed_attempts::at(&db, company, place).await?)
+    }
+
+    async fn attempts_of_delivery(
+        &self,
+        company: &CompanyId,
+        event: EventId,
+        subscription: SubscriptionId,
+        limit: usize,
+    ) -> Result<Vec<PlacedAttempt>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(placed_attempts::of_delivery(&db, company, event, subscription, limit).await?)
+    }
+
+    async fn newest_attempts(
+        &self,
+        company: &CompanyId,
+        subscriptions: &[SubscriptionId],
+    ) -> Result<Vec<Option<PlacedAttempt>>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(placed_attempts::newest(&db, company, subscriptions).await?)
+    }
+
     async fn attempts(
         &self,
         company: Option<&CompanyId>,
@@ -198,8 +260,12 @@ impl AttemptLog for PostgresStore {
 
 #[async_trait]
 impl SubscriptionBook for PostgresStore {
-    async fn create_subscription(&self, new: NewSubscription) -> Result<Subscription, StoreError> {
-        Ok(subscriptions::create(&self.inner, &new).await?)
+    async fn create_subscription(
+        &self,
+        new: NewSubscription,
+        by: &Actor,
+    ) -> Result<Subscription, StoreError> {
+        Ok(subscriptions::create(&self.inner, &new, by).await?)
     }
 
     async fn subscription(
@@ -231,12 +297,14 @@ impl SubscriptionBook for PostgresStore {
         expected_version: Option<i64>,
         change: SubscriptionChange,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Updated, StoreError> {
         let update = Update {
             target: Target { company, id },
             expected_version,
             change,
             now,
+            by,
         };
         Ok(subscriptions::update(&self.inner, &update).await?)
     }
@@ -246,9 +314,10 @@ impl SubscriptionBook for PostgresStore {
         company: Option<&CompanyId>,
         id: SubscriptionId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Deleted, StoreError> {
         let target = Target { company, id };
-        Ok(subscriptions::delete(&self.inner, target, now).await?)
+        Ok(subscriptions::delete(&self.inner, target, now, by).await?)
     }
 
     async fn rotate_secret(
@@ -258,12 +327,14 @@ impl SubscriptionBook for PostgresStore {
         secret: Secret,
         now: UtcMillis,
         previous_until: UtcMillis,
+        by: &Actor,
     ) -> Result<Rotated, StoreError> {
         let rotation = Rotation {
             target: Target { company, id },
             secret,
             now,
             previous_until,
+            by,
         };
         Ok(subscriptions::rotate(&self.inner, &rotation).await?)
     }
@@ -271,9 +342,9 @@ impl SubscriptionBook for PostgresStore {
 
 #[async_trait]
 impl KeyRing for PostgresStore {
-    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError> {
+    async fn create_key(&self, new: NewApiKey, by: &Actor) -> Result<(), StoreError> {
         let inner = &self.inner;
-        keys::create(&inner.pool, &inner.memory.metrics, &new).await?;
+        keys::create(&inner.pool, &inner.memory.metrics, &new, by).await?;
         book_change::take_in(inner).await;
         Ok(())
     }
@@ -304,9 +375,15 @@ impl KeyRing for PostgresStore {
         company: Option<&CompanyId>,
         id: ApiKeyId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<bool, StoreError> {
         let (pool, memory) = (&self.inner.pool, &self.inner.memory);
-        let revocation = Revocation { company, id, now };
+        let revocation = Revocation {
+            company,
+            id,
+            now,
+            by,
+        };
         let Some(revoked) = keys::revoke(pool, &memory.metrics, &revocation).await? else {
             return Ok(false);
         };

@@ -1,4 +1,4 @@
-//! Housekeeping: retention, expired idempotency keys, dead rows, when keys were last used.
+//! Housekeeping: retention, whatever has expired, dead rows, when keys were last used.
 //!
 //! Every node does it, one at a time. A step goes through at most [`ROWS_MAX`] rows of each table;
 //! the caller comes back as long as more remains. Statements that find nothing write nothing. Days
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     columns,
     database::{self, Database},
-    dead_rows,
+    dead_rows, expired,
     failure::Failure,
     key_rows,
     memory::Memory,
@@ -162,6 +162,7 @@ async fn tidy_rows<C: GenericClient>(
     step: &mut Step,
 ) -> Result<(), Failure> {
     step.more |= end_promises(db, now).await?;
+    step.more |= expired::sweep(db, now, ROWS_MAX).await?;
     // What has ended keeps no event any more: the next step will see that.
     step.more |= dead_rows::end(db, ROWS_MAX).await?;
     if let Some(before) = old.events {

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::GenericClient;
 use tidings_domain::{company::CompanyId, subscription::EventTypes, time::UtcMillis};
-use tidings_store::Position;
+use tidings_store::{Position, ReplayWindow, StoredSubscription};
 use uuid::Uuid;
 
 use crate::{
@@ -23,6 +23,20 @@ pub(crate) struct Window {
     pub(crate) after: Position,
     /// Inclusive.
     pub(crate) up_to: Position,
+}
+
+impl Window {
+    /// What a subscription is to get again, of everything that is stored up to a position.
+    pub(crate) fn of(stored: &StoredSubscription, window: ReplayWindow, up_to: Position) -> Self {
+        Self {
+            company: stored.subscription.company.clone(),
+            types: stored.subscription.event_types.clone(),
+            since: window.since,
+            until: window.until,
+            after: 0,
+            up_to,
+        }
+    }
 }
 
 /// An event in the window.

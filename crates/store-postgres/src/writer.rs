@@ -29,7 +29,7 @@ use crate::{
     job::{Job, SettleJob},
     link::Link,
     memory::Memory,
-    refresh,
+    refresh, settle,
 };
 
 /// The most jobs of one transaction.
@@ -208,6 +208,7 @@ impl Writer {
             Ok(Ended::Stale) => Ok(None),
             Ok(Ended::Committed { settled, notices }) => {
                 self.committed(began, 1);
+                settle::count(&self.memory, &job.lines, &settled);
                 // The book first: who is woken by a notice finds the subscription ended.
                 let refreshed = self.catch_up().await;
                 for (staged, base) in notices {

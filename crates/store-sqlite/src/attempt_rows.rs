@@ -5,14 +5,15 @@ use std::sync::LazyLock;
 use rusqlite::{Row, types::ValueRef};
 use tidings_domain::{
     attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
+    company::CompanyId,
     event_type::EventType,
     id::{AttemptId, EventId, SubscriptionId},
     signing::Signatures,
     time::UtcMillis,
 };
 use tidings_store::{
-    Position, Settlement, headers_from_json, headers_to_json, outcome_from_word, outcome_to_word,
-    signatures_from_bytes,
+    PlacedAttempt, Position, Settlement, headers_from_json, headers_to_json, outcome_from_word,
+    outcome_to_word, signatures_from_bytes,
 };
 
 use crate::{bulk::Bulk, database::Database, failure::Failure, memory::Seq};
@@ -21,6 +22,10 @@ use crate::{bulk::Bulk, database::Database, failure::Failure, memory::Seq};
 pub(crate) const COLUMNS: &str = "seq, event_id, event_type, error, id, number, attempted_ms, \
      elapsed_ms, status, next_attempt_ms, url, user_agent, signatures, response_headers, \
      body_truncated, response_body";
+
+/// The attempt at a place, to be read with [`read_placed`].
+pub(crate) static SELECT_PLACED: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS}, subscription, round FROM attempts WHERE seq = ?"));
 
 static INSERT: LazyLock<Bulk> = LazyLock::new(|| {
     let columns = "seq, id, subscription, position, event_id, round, event_type, number, \
@@ -40,6 +45,8 @@ pub(crate) struct Line {
 pub(crate) struct AttemptRow<'b> {
     pub(crate) line: &'b Line,
     pub(crate) subscription: Seq,
+    /// The subscription's.
+    pub(crate) company: CompanyId,
     pub(crate) next_attempt: Option<UtcMillis>,
     /// A retry was due, but the delivery had been ended.
     pub(crate) ended: bool,
@@ -126,6 +133,33 @@ pub(crate) fn read(row: &Row<'_>, subscription: SubscriptionId) -> Result<Attemp
             body: row.get(15)?,
         },
     })
+}
+
+/// The subscription in a row of [`SELECT_PLACED`].
+pub(crate) fn subscription(row: &Row<'_>) -> Result<Seq, Failure> {
+    Ok(row.get(16)?)
+}
+
+/// Reads a row of [`SELECT_PLACED`].
+pub(crate) fn read_placed(
+    row: &Row<'_>,
+    subscription: SubscriptionId,
+) -> Result<PlacedAttempt, Failure> {
+    Ok(PlacedAttempt {
+        place: position(row)?,
+        round: row.get(17)?,
+        attempt: read(row, subscription)?,
+    })
+}
+
+/// About how many bytes an attempt has in memory.
+pub(crate) fn bytes_of(attempt: &Attempt) -> usize {
+    let headers = &attempt.response.headers;
+    let headers: usize = headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    headers + attempt.response.body.len() + attempt.request.url.len()
 }
 
 /// Reads the column `error`.

@@ -1,14 +1,10 @@
 //! Reading the delivery log: a subscription's attempts, page by page.
 
 use rusqlite::{Connection, Row, ToSql};
-use tidings_domain::{
-    attempt::{Attempt, AttemptOutcome},
-    company::CompanyId,
-    cursor::Order,
-};
+use tidings_domain::{attempt::AttemptOutcome, company::CompanyId, cursor::Order};
 use tidings_store::{AttemptFilter, AttemptPage, OutcomeFilter, Position};
 
-use crate::{attempt_rows, database::first_of, failure::Failure, memory::Seq};
+use crate::{attempt_rows, database::first_of, failure::Failure, memory::Seq, search};
 
 /// Lines that one read looks at.
 const LOOK_MAX: usize = 20_000;
@@ -71,7 +67,7 @@ fn page(conn: &Connection, seq: Seq, filter: &AttemptFilter) -> Result<AttemptPa
         page.next = attempt_rows::position(row)?;
         if is_wanted(row, filter)? {
             let attempt = attempt_rows::read(row, filter.subscription)?;
-            bytes += bytes_of(&attempt);
+            bytes += attempt_rows::bytes_of(&attempt);
             page.attempts.push(attempt);
         }
     }
@@ -82,11 +78,10 @@ fn position_of_event(
     conn: &Connection,
     filter: &AttemptFilter,
 ) -> Result<Option<Position>, Failure> {
-    let Some(event) = filter.event else {
-        return Ok(None);
-    };
-    let mut statement = conn.prepare_cached("SELECT position FROM events WHERE id = ?")?;
-    first_of(&mut statement, [event.as_bytes()], |row| Ok(row.get(0)?))
+    match filter.event {
+        Some(event) => search::position_of(conn, event),
+        None => Ok(None),
+    }
 }
 
 /// Looks at the first columns alone, so that a line which is not wanted costs little.
@@ -112,13 +107,4 @@ fn is_wanted(row: &Row<'_>, filter: &AttemptFilter) -> Result<bool, Failure> {
         Some(OutcomeFilter::Succeeded) => outcome == AttemptOutcome::Succeeded,
         Some(OutcomeFilter::Failed) => outcome != AttemptOutcome::Succeeded,
     })
-}
-
-fn bytes_of(attempt: &Attempt) -> usize {
-    let headers = &attempt.response.headers;
-    let headers: usize = headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    headers + attempt.response.body.len() + attempt.request.url.len()
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use tidings_domain::{
     api_key::{ApiKey, KeyHash},
+    attempt::AttemptOutcome,
     company::CompanyId,
     event::Event,
     time::UtcMillis,
@@ -20,6 +21,7 @@ use crate::{
     bulk::Bulk,
     database::Database,
     failure::Failure,
+    figure_memory::{Attempted, Published},
     memory::{Book, Entry, Memory, Seq},
     queue_rows,
     state::State,
@@ -53,6 +55,11 @@ pub(crate) struct Aftermath {
     pub(crate) deliveries: Vec<Delivery>,
     pub(crate) handover: Option<Arc<Handover>>,
     pub(crate) companies: Vec<CompanyId>,
+    /// What is to be counted.
+    pub(crate) published: Vec<Published>,
+    pub(crate) attempted: Vec<Attempted>,
+    /// The number of the writing of figures that it holds.
+    pub(crate) figures_written: Option<i64>,
     pub(crate) next_position: Position,
     pub(crate) next_attempt: i64,
     pub(crate) events: usize,
@@ -187,6 +194,7 @@ impl<'w, 'b> Batch<'w, 'b> {
         let position = self.next_position;
         self.next_position += 1;
         self.after.events += 1;
+        self.count_published(event.company(), now);
         self.events.push(EventRow {
             position,
             event,
@@ -256,8 +264,26 @@ impl<'w, 'b> Batch<'w, 'b> {
         self.lapsed.push((lease, until));
     }
 
+    /// Whether figures have been written already.
+    pub(crate) fn has_written_figures(&self) -> bool {
+        self.after.figures_written.is_some()
+    }
+
+    /// Figures have been written, under this number.
+    pub(crate) fn figures_written(&mut self, number: i64) {
+        self.after.figures_written = Some(number);
+    }
+
     /// Adds a line to the delivery log.
     pub(crate) fn log_attempt(&mut self, row: AttemptRow<'b>) {
+        let attempt = &row.line.settlement.attempt;
+        self.after.attempted.push(Attempted {
+            company: row.company.clone(),
+            subscription: row.subscription,
+            attempted: attempt.attempted,
+            succeeded: attempt.outcome == AttemptOutcome::Succeeded,
+            elapsed_ms: attempt.elapsed_ms,
+        });
         self.attempts.push(row);
     }
 
@@ -324,6 +350,18 @@ impl<'w, 'b> Batch<'w, 'b> {
 
     fn end_transaction(&self) -> Result<(), Failure> {
         if self.begun { self.db.commit() } else { Ok(()) }
+    }
+
+    /// Events of one publication follow each other.
+    fn count_published(&mut self, company: &CompanyId, now: UtcMillis) {
+        match self.after.published.last_mut() {
+            Some(last) if last.company == *company && last.now == now => last.events += 1,
+            _ => self.after.published.push(Published {
+                company: company.clone(),
+                events: 1,
+                now,
+            }),
+        }
     }
 
     fn owe_fresh(&mut self, entry: &Entry, position: Position, event: &Arc<Event>, now: UtcMillis) {

@@ -1,5 +1,7 @@
 //! Rows that are copied away: where each table's stand, in which order, and how they are read.
 //!
+//! The rows of what belongs to the portal are in [`crate::portal_copy_rows`].
+//!
 //! A company's id is added where only the subscription or the event has it; a row without either
 //! can be reached by nobody and is left behind.
 
@@ -9,10 +11,10 @@ use tidings_store::copy::{
     SubscriptionRow,
 };
 
-use crate::copy_source::Pulled;
+use crate::{copy_source::Pulled, portal_copy_rows};
 
 /// About how many bytes a row has beside its long texts.
-const FIXED_BYTES: usize = 200;
+pub(crate) const FIXED_BYTES: usize = 200;
 
 /// The rows of a table, to select from.
 pub(crate) fn source(table: CopyTable) -> &'static str {
@@ -26,13 +28,27 @@ pub(crate) fn source(table: CopyTable) -> &'static str {
         CopyTable::Promises => "idempotency",
         CopyTable::Queue => "queue t JOIN events e ON e.position = t.position",
         CopyTable::Attempts => "attempts t JOIN subscriptions s ON s.seq = t.subscription",
+        CopyTable::Users => "users",
+        CopyTable::Links => "links",
+        CopyTable::Sessions => "sessions",
+        CopyTable::Audit => "audit_log",
+        CopyTable::Figures => "figures",
+        CopyTable::EventTypes => "event_types",
     }
 }
 
 /// The column that its rows are numbered by first.
 pub(crate) fn number(table: CopyTable) -> &'static str {
     match table {
-        CopyTable::Keys | CopyTable::Subscriptions | CopyTable::Promises => "seq",
+        CopyTable::Keys
+        | CopyTable::Subscriptions
+        | CopyTable::Promises
+        | CopyTable::Users
+        | CopyTable::Links
+        | CopyTable::Sessions
+        | CopyTable::Audit
+        | CopyTable::EventTypes => "seq",
+        CopyTable::Figures => "start_ms",
         CopyTable::Attempts => "t.seq",
         CopyTable::History => "t.subscription",
         CopyTable::Events => "position",
@@ -86,6 +102,12 @@ pub(crate) fn select(table: CopyTable) -> &'static str {
              FROM attempts t CROSS JOIN subscriptions s ON s.seq = t.subscription
              WHERE t.seq > ? ORDER BY t.seq"
         }
+        CopyTable::Users => portal_copy_rows::SELECT_USERS,
+        CopyTable::Links => portal_copy_rows::SELECT_LINKS,
+        CopyTable::Sessions => portal_copy_rows::SELECT_SESSIONS,
+        CopyTable::Audit => portal_copy_rows::SELECT_AUDIT,
+        CopyTable::Figures => portal_copy_rows::SELECT_FIGURES,
+        CopyTable::EventTypes => portal_copy_rows::SELECT_EVENT_TYPES,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     failure::Failure,
     load::{ATTEMPT_FLOOR, POSITION_FLOOR, read_highest},
     open::{self, OpenError, ServerLock},
+    portal_copy_rows,
 };
 
 /// A database file that nobody else changes as long as this lives.
@@ -104,6 +105,12 @@ impl CopySource for SqliteSource {
             CopyTable::Promises => pull.rows(copy_rows::promise, Rows::Promises),
             CopyTable::Queue => pull.rows(copy_rows::queue, Rows::Queue),
             CopyTable::Attempts => pull.rows(copy_rows::attempt, Rows::Attempts),
+            CopyTable::Users => pull.rows(portal_copy_rows::user, Rows::Users),
+            CopyTable::Links => pull.rows(portal_copy_rows::link, Rows::Links),
+            CopyTable::Sessions => pull.rows(portal_copy_rows::session, Rows::Sessions),
+            CopyTable::Audit => pull.rows(portal_copy_rows::audit, Rows::Audit),
+            CopyTable::Figures => pull.rows_after(portal_copy_rows::figure, Rows::Figures),
+            CopyTable::EventTypes => pull.rows(portal_copy_rows::event_type, Rows::EventTypes),
         };
         Ok(batch?)
     }
@@ -130,13 +137,22 @@ impl Pull<'_> {
         read: impl Fn(&Row<'_>) -> rusqlite::Result<Pulled<R>>,
         wrap: impl FnOnce(Vec<R>) -> Rows,
     ) -> Result<Batch, Failure> {
+        self.rows_after(|row, _| read(row), wrap)
+    }
+
+    /// The same where a row's place depends on that of the row before.
+    fn rows_after<R>(
+        &self,
+        read: impl Fn(&Row<'_>, Place) -> rusqlite::Result<Pulled<R>>,
+        wrap: impl FnOnce(Vec<R>) -> Rows,
+    ) -> Result<Batch, Failure> {
         let mut statement = self.conn.prepare_cached(self.sql)?;
         let places = &self.after.0[..statement.parameter_count()];
         let mut found = statement.query(rusqlite::params_from_iter(places))?;
         let (mut rows, mut bytes, mut end) = (Vec::new(), 0, self.after);
         while rows.len() < self.limit.rows && bytes < self.limit.bytes {
             let Some(row) = found.next()? else { break };
-            let pulled = read(row)?;
+            let pulled = read(row, end)?;
             rows.push(pulled.row);
             end = pulled.place;
             bytes += pulled.bytes as u64;

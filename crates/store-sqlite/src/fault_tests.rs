@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use futures_util::FutureExt as _;
 use tidings_domain::{
+    actor::Actor,
     company::CompanyId,
     cursor::Order,
     event::Event,
@@ -91,7 +92,10 @@ impl Fixture {
             max_per_second: None,
             now: now(),
         };
-        self.store.create_subscription(new).await.unwrap();
+        self.store
+            .create_subscription(new, &Actor::COMMAND)
+            .await
+            .unwrap();
         id
     }
 

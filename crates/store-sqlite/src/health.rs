@@ -11,11 +11,15 @@ use tidings_domain::{
     time::UtcMillis,
 };
 
+use tidings_store::audit_log;
+
 use crate::{
+    audit_rows,
     batch::{Batch, Effect},
     failure::Failure,
     memory::Entry,
     subscription_rows,
+    subscriptions::{self, Target},
 };
 
 /// What is to be noted.
@@ -84,7 +88,15 @@ pub(crate) fn end<'b>(
     notice: Option<&'b Arc<Event>>,
 ) -> Result<(), Failure> {
     let ended = entry.disabled();
+    let target = Target {
+        company: None,
+        id: entry.endpoint.id,
+    };
+    let stored = subscriptions::find(batch, &target)?;
+    let before = stored.ok_or_else(|| Failure::unreadable("subscription"))?;
     let db = batch.db()?;
+    let line = audit_log::subscription_disabled(&before.subscription, reason, now);
+    audit_rows::insert(db, &line)?;
     db.execute(
         "UPDATE subscriptions
          SET enabled = 0, disabled_reason = ?, epoch = ?, version = version + 1, updated_ms = ?

@@ -41,6 +41,22 @@ pub(crate) struct Request<I, O> {
     pub(crate) share: Option<OwnedSemaphorePermit>,
 }
 
+impl<I, O> Request<I, O> {
+    /// One whose answer nobody waits for.
+    pub(crate) fn unheard(input: I, use_case: UseCase<I, O>) -> Self {
+        Self {
+            input,
+            use_case,
+            outcome: None,
+            reply: None,
+            orphans: None,
+            alone: false,
+            bytes: 0,
+            share: None,
+        }
+    }
+}
+
 impl<I: Send, O: Send> Job for Request<I, O> {
     fn run<'b>(&'b mut self, batch: &mut Batch<'_, 'b>) -> Result<(), Failure> {
         self.outcome = Some((self.use_case)(batch, &self.input)?);

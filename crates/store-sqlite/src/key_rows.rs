@@ -2,14 +2,19 @@
 
 use rusqlite::{Connection, Row};
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, KeyHash},
     company::CompanyId,
     id::ApiKeyId,
     time::UtcMillis,
 };
-use tidings_store::{NewApiKey, scopes_from_json, scopes_to_json};
+use tidings_store::{NewApiKey, audit_log, scopes_from_json, scopes_to_json};
 
-use crate::failure::Failure;
+use crate::{
+    audit_rows,
+    database::{Database, first_of},
+    failure::Failure,
+};
 
 /// The columns that [`read`] expects, in its order.
 pub(crate) const COLUMNS: &str =
@@ -37,10 +42,10 @@ pub(crate) fn read(row: &Row<'_>) -> Result<(KeyHash, ApiKey), Failure> {
     Ok((row.get(0)?, key))
 }
 
-/// Writes a new key.
-pub(crate) fn insert(conn: &Connection, new: &NewApiKey) -> rusqlite::Result<()> {
+/// Writes a new key, and the line of the audit log about it.
+pub(crate) fn insert(db: &Database, new: &NewApiKey, by: &Actor) -> Result<(), Failure> {
     let key = &new.key;
-    conn.execute(
+    db.execute(
         "INSERT INTO api_keys
              (id, hash, name, company_id, scopes, expires_ms, created_ms, last_used_ms)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -54,8 +59,8 @@ pub(crate) fn insert(conn: &Connection, new: &NewApiKey) -> rusqlite::Result<()>
             key.created.as_millis(),
             key.last_used.map(UtcMillis::as_millis),
         ),
-    )
-    .map(drop)
+    )?;
+    audit_rows::insert(db, &audit_log::key_created(key, by))
 }
 
 /// Finds a key that was not revoked.
@@ -63,7 +68,7 @@ pub(crate) fn find(conn: &Connection, hash: &KeyHash) -> Result<Option<ApiKey>, 
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM api_keys WHERE hash = ? AND revoked_ms IS NULL"
     ))?;
-    crate::database::first_of(&mut statement, [hash], |row| Ok(read(row)?.1))
+    first_of(&mut statement, [hash], |row| Ok(read(row)?.1))
 }
 
 /// Keys that were not revoked, oldest first: of one company, or all with none.

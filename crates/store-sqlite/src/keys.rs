@@ -1,14 +1,16 @@
 //! API keys: changed through the writer, looked up in memory.
 
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, KeyHash},
     company::CompanyId,
     id::ApiKeyId,
     time::UtcMillis,
 };
-use tidings_store::NewApiKey;
+use tidings_store::{NewApiKey, audit_log};
 
 use crate::{
+    audit_rows,
     batch::{Batch, Effect},
     failure::Failure,
     key_rows,
@@ -19,13 +21,15 @@ pub(crate) struct Revocation {
     pub(crate) company: Option<CompanyId>,
     pub(crate) id: ApiKeyId,
     pub(crate) now: UtcMillis,
+    pub(crate) by: Actor,
 }
 
 /// Stores a key.
-pub(crate) fn create(batch: &mut Batch<'_, '_>, new: &NewApiKey) -> Result<(), Failure> {
-    let db = batch.db()?;
-    batch.memory.metrics.statements.inc();
-    key_rows::insert(db.connection(), new)?;
+pub(crate) fn create(
+    batch: &mut Batch<'_, '_>,
+    (new, by): &(NewApiKey, Actor),
+) -> Result<(), Failure> {
+    key_rows::insert(batch.db()?, new, by)?;
     batch.afterwards(Effect::PutKey(new.hash, new.key.clone()));
     Ok(())
 }
@@ -33,21 +37,28 @@ pub(crate) fn create(batch: &mut Batch<'_, '_>, new: &NewApiKey) -> Result<(), F
 /// Revokes a key; false where there is none such. The row stays, so that one can see that there
 /// was such a key.
 pub(crate) fn revoke(batch: &mut Batch<'_, '_>, revocation: &Revocation) -> Result<bool, Failure> {
-    let hash: Option<KeyHash> = batch.db()?.first(
-        "UPDATE api_keys SET revoked_ms = ?1
-         WHERE id = ?2 AND revoked_ms IS NULL AND (?3 IS NULL OR company_id = ?3)
-         RETURNING hash",
+    let db = batch.db()?;
+    let revoked = db.first(
+        &format!(
+            "UPDATE api_keys SET revoked_ms = ?1
+             WHERE id = ?2 AND revoked_ms IS NULL AND (?3 IS NULL OR company_id = ?3)
+             RETURNING {}",
+            key_rows::COLUMNS
+        ),
         (
             revocation.now.as_millis(),
             revocation.id.as_bytes(),
             revocation.company.as_ref().map(CompanyId::as_str),
         ),
-        |row| Ok(row.get(0)?),
+        key_rows::read,
     )?;
-    if let Some(hash) = hash {
-        batch.afterwards(Effect::RemoveKey(hash));
-    }
-    Ok(hash.is_some())
+    let Some((hash, key)) = revoked else {
+        return Ok(false);
+    };
+    let line = audit_log::key_revoked(&key, revocation.now, &revocation.by);
+    audit_rows::insert(db, &line)?;
+    batch.afterwards(Effect::RemoveKey(hash));
+    Ok(true)
 }
 
 /// Takes a key into memory that somebody else has put into the database. It is read here, in the

@@ -10,35 +10,53 @@
 //! can be given out without asking the database.
 
 mod append;
+mod attempt_lookups;
 mod attempt_rows;
 mod attempts;
+mod audit_rows;
 mod backlog;
 mod batch;
 mod beside;
 mod bulk;
+mod catalog;
 mod checkpoint;
 mod claim;
 mod copy_rows;
 mod copy_source;
+mod dashboards;
 mod database;
 mod event_rows;
 mod failure;
 #[cfg(test)]
 mod fault_tests;
+mod figure_memory;
+mod figure_rows;
 mod health;
 mod job;
 mod key_rows;
 mod keys;
 mod leases;
+mod links;
 mod load;
 mod memory;
+mod merge;
 mod open;
+mod places;
 mod poll;
+mod portal_chores;
+mod portal_copy_rows;
+mod portal_surface;
 mod probe;
 mod queue_rows;
 mod reads;
 mod redelivery;
+mod replay;
+mod round_rows;
 mod schema;
+mod search;
+#[cfg(test)]
+mod search_tests;
+mod sessions;
 mod settle;
 mod state;
 mod store;
@@ -48,11 +66,12 @@ mod subscriptions;
 mod surface;
 mod tidy;
 mod trace;
+mod users;
 mod waiting;
 mod window;
 mod writer;
 
-pub use beside::KeysBeside;
+pub use beside::Beside;
 pub use copy_source::SqliteSource;
 pub use open::{MigrationReport, OpenError, SqliteOptions};
 pub use store::SqliteStore;

@@ -8,7 +8,7 @@ use tidings_store::{Position, Sealer};
 
 use crate::{
     failure::Failure,
-    key_rows,
+    figure_rows, key_rows,
     memory::{Book, Memory, Seq},
     state::State,
     subscription_rows,
@@ -35,13 +35,14 @@ pub(crate) fn load(conn: &Connection, memory: &Memory) -> Result<State, Failure>
     let attempts = read_highest(conn, "SELECT max(seq) FROM attempts", ATTEMPT_FLOOR)?;
     memory.head.store(head, Ordering::Release);
     memory.owed.store(owed.values().sum(), Ordering::Relaxed);
+    *memory.owed_by_subscription.lock() = owed;
+    memory.figures.is_written(figure_rows::last_written(conn)?);
     *memory.book.write() = book;
     *memory.keys.write() = keys;
     Ok(State {
         next_position: head + 1,
         next_attempt: attempts + 1,
         waiting,
-        owed,
     })
 }
 

@@ -1,8 +1,8 @@
 //! What the store keeps in memory of the committed state: endpoints, who matches what, keys,
-//! leases, the head of the log.
+//! leases, the head of the log, how many deliveries are owed, figures that are yet to be written.
 //!
 //! The writer alone changes it, after a commit; everybody else reads. What only the writer needs
-//! (which deliveries wait, how many are owed) is in [`crate::waiting`] and [`crate::writer`].
+//! (which deliveries wait, the next numbers) is in [`crate::state`].
 
 use std::{
     collections::HashMap,
@@ -22,6 +22,8 @@ use tidings_store::{Arrivals, Handover, LeaseId, Sealer, StoreMetrics};
 pub(crate) use tidings_store::{Book, BookEntry as Entry, Seq};
 use tokio::time::Instant;
 
+use crate::figure_memory::FigureMemory;
+
 /// Shared by the writer, the readers and the callers.
 pub(crate) struct Memory {
     pub(crate) book: RwLock<Book>,
@@ -37,6 +39,9 @@ pub(crate) struct Memory {
     pub(crate) head: AtomicI64,
     /// Deliveries owed.
     pub(crate) owed: AtomicU64,
+    /// The same per subscription; dead rows do not count.
+    pub(crate) owed_by_subscription: Mutex<HashMap<Seq, u64>>,
+    pub(crate) figures: FigureMemory,
     /// When the last commit succeeded; none since one failed.
     pub(crate) last_commit: Mutex<Option<Instant>>,
     pub(crate) sealer: Sealer,
@@ -61,6 +66,8 @@ impl Memory {
             arrivals: Arrivals::default(),
             head: AtomicI64::new(0),
             owed: AtomicU64::new(0),
+            owed_by_subscription: Mutex::default(),
+            figures: FigureMemory::default(),
             last_commit: Mutex::new(None),
             sealer,
             metrics,

@@ -39,6 +39,7 @@ pub(crate) fn read_events(conn: &Connection, query: &EventQuery) -> Result<Event
         if bytes > PAGE_BYTES_MAX {
             // Cut short: the next page begins behind the last event of this one.
             return Ok(EventPage {
+                positions: found.positions[..events.len()].to_vec(),
                 events,
                 next: last.or(query.after).unwrap_or(0),
                 has_more: true,
@@ -55,6 +56,7 @@ pub(crate) fn read_events(conn: &Connection, query: &EventQuery) -> Result<Event
         events.push(Arc::new(event));
     }
     Ok(EventPage {
+        positions: found.positions,
         events,
         next: found.looked_at.or(query.after).unwrap_or(0),
         has_more: found.has_more,

@@ -9,13 +9,13 @@ use tidings_domain::{
     id::{EventId, SubscriptionId},
     time::UtcMillis,
 };
-use tidings_store::{Again, Position, QueuedRound, Redelivered, ReplayScope, Rounds};
+use tidings_store::{Again, Position, Redelivered, ReplayScope};
 
 use crate::{
     batch::{Batch, QueueRow},
     failure::Failure,
     memory::{Entry, Seq},
-    queue_rows,
+    queue_rows, round_rows,
 };
 
 /// Positions that one step of a replay takes; each step is a transaction of its own, so that a
@@ -77,7 +77,9 @@ pub(crate) fn redeliver(
     if !entry.endpoint.enabled {
         return Ok(Redelivered::Disabled);
     }
-    let again = rounds_of(batch, &entry, position)?.redelivered();
+    let db = batch.db()?;
+    let rounds = round_rows::rounds_of(&|sql: &str| db.statement(sql), &entry, position)?;
+    let again = rounds.redelivered();
     do_again(batch, &entry, position, again, redelivery.now)?;
     Ok(Redelivered::Queued)
 }
@@ -108,56 +110,14 @@ fn replay_one(
     step: &ReplayStep,
 ) -> Result<bool, Failure> {
     // Retention may have taken it since the window was read.
-    if !exists(batch, "SELECT 1 FROM events WHERE position = ?", [position])? {
+    let sql = "SELECT 1 FROM events WHERE position = ?";
+    if batch.db()?.first(sql, [position], |_| Ok(()))?.is_none() {
         return Ok(false);
     }
-    let succeeded = "SELECT 1 FROM attempts
-         WHERE position = ? AND subscription = ? AND error IS NULL";
-    let succeeded =
-        step.scope == ReplayScope::Failed && exists(batch, succeeded, (position, entry.seq))?;
-    let again = rounds_of(batch, entry, position)?.replayed(step.scope, succeeded);
-    do_again(batch, entry, position, again, step.now)
-}
-
-fn exists(
-    batch: &mut Batch<'_, '_>,
-    sql: &str,
-    params: impl rusqlite::Params,
-) -> Result<bool, Failure> {
-    let found = batch.db()?.first(sql, params, |_| Ok(()))?;
-    Ok(found.is_some())
-}
-
-fn rounds_of(
-    batch: &mut Batch<'_, '_>,
-    entry: &Entry,
-    position: Position,
-) -> Result<Rounds, Failure> {
     let db = batch.db()?;
-    let mut rounds = Rounds::default();
-    let attempted: Option<Option<u32>> = db.first(
-        "SELECT max(round) FROM attempts WHERE position = ? AND subscription = ?",
-        (position, entry.seq),
-        |row| Ok(row.get(0)?),
-    )?;
-    if let Some(round) = attempted.flatten() {
-        rounds.note_attempted(round);
-    }
-    let mut statement = db.statement(
-        "SELECT round, holder, epoch, attempts FROM queue
-         WHERE position = ? AND subscription = ?",
-    )?;
-    let mut rows = statement.query((position, entry.seq))?;
-    while let Some(row) = rows.next()? {
-        let (holder, epoch): (i64, u32) = (row.get(1)?, row.get(2)?);
-        rounds.note_queued(QueuedRound {
-            round: row.get(0)?,
-            free: holder == queue_rows::FREE,
-            live: epoch == entry.endpoint.epoch,
-            attempts: row.get(3)?,
-        });
-    }
-    Ok(rounds)
+    let prepare = |sql: &str| db.statement(sql);
+    let again = round_rows::replayed(&prepare, entry, position, step.scope)?;
+    do_again(batch, entry, position, again, step.now)
 }
 
 /// True where something is owed by it.

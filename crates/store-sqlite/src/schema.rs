@@ -6,6 +6,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::catalog;
+
 /// `tdng`, in the header of every database of ours.
 pub(crate) const APPLICATION_ID: i32 = 0x7464_6e67;
 
@@ -13,7 +15,12 @@ pub(crate) const APPLICATION_ID: i32 = 0x7464_6e67;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_endpoint_health.sql"),
+    include_str!("migrations/0003_portal.sql"),
+    include_str!("migrations/0004_catalog.sql"),
 ];
+
+/// The migration that makes the catalog, which does not begin empty.
+const CATALOG: u32 = 4;
 
 /// What a file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,9 @@ pub(crate) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
         let version: u32 = tx.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         if version < number {
             tx.execute_batch(sql)?;
+            if number == CATALOG {
+                catalog::ship(&tx)?;
+            }
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
             tx.pragma_update(None, "user_version", number)?;
         }

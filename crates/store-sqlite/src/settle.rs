@@ -9,7 +9,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use tidings_domain::{subscription::DisabledReason, time::UtcMillis, verdict::Verdict};
+use tidings_domain::{
+    company::CompanyId, subscription::DisabledReason, time::UtcMillis, verdict::Verdict,
+};
 use tidings_store::{DeliveryKey, LeaseId, Settled};
 
 use crate::{
@@ -35,8 +37,8 @@ pub(crate) static DELETE: LazyLock<Bulk> = LazyLock::new(|| {
 /// A settlement with what is known of its subscription.
 struct Case<'b> {
     line: &'b Line,
-    /// None where there never was such a subscription.
-    subscription: Option<Seq>,
+    /// Its number and whose it is; none where there never was such a subscription.
+    subscription: Option<(Seq, CompanyId)>,
     entry: Option<Arc<Entry>>,
     /// Whether its row was deleted at once; none where it was not tried.
     deleted: Option<bool>,
@@ -65,7 +67,7 @@ pub(crate) fn release<'b>(
     let db = batch.db()?;
     for key in keys {
         let entry = batch.memory.book.read().by_id(key.subscription).cloned();
-        let Some(subscription) = number_of(batch, entry.as_ref(), *key)? else {
+        let Some((subscription, _)) = owner_of(batch, entry.as_ref(), *key)? else {
             continue;
         };
         let place = Held {
@@ -107,7 +109,7 @@ fn look_up<'b>(batch: &mut Batch<'_, 'b>, lines: &'b [Line]) -> Result<Vec<Case<
         let entry = batch.memory.book.read().by_id(key.subscription).cloned();
         cases.push(Case {
             line,
-            subscription: number_of(batch, entry.as_ref(), key)?,
+            subscription: owner_of(batch, entry.as_ref(), key)?,
             entry,
             deleted: None,
         });
@@ -115,15 +117,15 @@ fn look_up<'b>(batch: &mut Batch<'_, 'b>, lines: &'b [Line]) -> Result<Vec<Case<
     Ok(cases)
 }
 
-/// The number of a delivery's subscription, deleted ones included.
-fn number_of(
+/// The number of a delivery's subscription and whose it is, deleted ones included.
+fn owner_of(
     batch: &mut Batch<'_, '_>,
     entry: Option<&Arc<Entry>>,
     key: DeliveryKey,
-) -> Result<Option<Seq>, Failure> {
+) -> Result<Option<(Seq, CompanyId)>, Failure> {
     match entry {
-        Some(entry) => Ok(Some(entry.seq)),
-        None => subscription_rows::seq_of(batch.db()?, key.subscription),
+        Some(entry) => Ok(Some((entry.seq, entry.endpoint.company.clone()))),
+        None => subscription_rows::owner_of(batch.db()?, key.subscription),
     }
 }
 
@@ -197,7 +199,7 @@ fn place_of(case: &Case<'_>) -> Held {
     Held {
         position: settlement.key.position,
         // No subscription has the number 0.
-        subscription: case.subscription.unwrap_or(0),
+        subscription: case.subscription.as_ref().map_or(0, |(seq, _)| *seq),
         round: settlement.key.round,
         holder: settlement.lease.0,
     }
@@ -207,12 +209,13 @@ fn settle_one<'b>(batch: &mut Batch<'_, 'b>, case: &Case<'b>) -> Result<Settled,
     let settlement = &case.line.settlement;
     // Asked again for each: one before it may have ended the subscription.
     let live = batch.is_live(case.entry.as_ref(), settlement.epoch);
-    let Some(subscription) = case.subscription else {
+    let Some((subscription, company)) = case.subscription.clone() else {
         return Ok(Settled::LeaseLost);
     };
     let mut row = AttemptRow {
         line: case.line,
         subscription,
+        company,
         next_attempt: None,
         ended: false,
     };

@@ -1,4 +1,5 @@
-//! What the writer alone keeps in memory: the next numbers, what waits, how many are owed.
+//! What the writer alone keeps in memory: the next numbers, and what waits. And how it counts what is
+//! owed, which others read.
 
 use std::{collections::HashMap, sync::atomic::Ordering};
 
@@ -16,42 +17,42 @@ pub(crate) struct State {
     pub(crate) next_position: Position,
     pub(crate) next_attempt: i64,
     pub(crate) waiting: Waiting,
-    /// Deliveries owed per subscription; dead rows do not count.
-    pub(crate) owed: HashMap<Seq, u64>,
 }
 
-impl State {
-    /// Counts committed changes of what is owed.
-    pub(crate) fn count(&mut self, changes: Vec<OwedChange>, memory: &Memory) {
-        let (mut more, mut fewer) = (0, 0);
-        for change in changes {
-            match change {
-                OwedChange::More(subscription, deliveries) => {
-                    *self.owed.entry(subscription).or_default() += deliveries;
-                    more += deliveries;
-                }
-                OwedChange::Fewer(subscription, deliveries) => {
-                    fewer += self.take(subscription, deliveries);
-                }
-                OwedChange::Ended(subscription) => {
-                    fewer += self.owed.remove(&subscription).unwrap_or(0);
-                }
+/// Counts committed changes of what is owed.
+pub(crate) fn count_owed(changes: Vec<OwedChange>, memory: &Memory) {
+    if changes.is_empty() {
+        return;
+    }
+    let owed = &mut *memory.owed_by_subscription.lock();
+    let (mut more, mut fewer) = (0, 0);
+    for change in changes {
+        match change {
+            OwedChange::More(subscription, deliveries) => {
+                *owed.entry(subscription).or_default() += deliveries;
+                more += deliveries;
+            }
+            OwedChange::Fewer(subscription, deliveries) => {
+                fewer += take(owed, subscription, deliveries);
+            }
+            OwedChange::Ended(subscription) => {
+                fewer += owed.remove(&subscription).unwrap_or(0);
             }
         }
-        memory.metrics.deliveries_owed.inc_by(more);
-        memory.owed.fetch_add(more, Ordering::Relaxed);
-        memory.owed.fetch_sub(fewer, Ordering::Relaxed);
     }
+    memory.metrics.deliveries_owed.inc_by(more);
+    memory.owed.fetch_add(more, Ordering::Relaxed);
+    memory.owed.fetch_sub(fewer, Ordering::Relaxed);
+}
 
-    fn take(&mut self, subscription: Seq, deliveries: u64) -> u64 {
-        let Some(owed) = self.owed.get_mut(&subscription) else {
-            return 0;
-        };
-        let taken = deliveries.min(*owed);
-        *owed -= taken;
-        if *owed == 0 {
-            self.owed.remove(&subscription);
-        }
-        taken
+fn take(owed: &mut HashMap<Seq, u64>, subscription: Seq, deliveries: u64) -> u64 {
+    let Some(known) = owed.get_mut(&subscription) else {
+        return 0;
+    };
+    let taken = deliveries.min(*known);
+    *known -= taken;
+    if *known == 0 {
+        owed.remove(&subscription);
     }
+    taken
 }

@@ -17,7 +17,7 @@ use tidings_store::{Sealer, StoreError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    beside::KeysBeside,
+    beside::Beside,
     checkpoint::Checkpointer,
     database::Database,
     failure::Failure,
@@ -123,11 +123,11 @@ impl SqliteStore {
         }
     }
 
-    /// Opens the keys of a database for short command-line work, whether a server is running on
+    /// Opens the keys and users of a database for short command-line work, whether a server is running on
     /// it or not.
-    pub fn open_beside(path: &Path) -> Result<KeysBeside, OpenError> {
+    pub fn open_beside(path: &Path) -> Result<Beside, OpenError> {
         Self::migrate_only(path)?;
-        Ok(KeysBeside::new(path))
+        Ok(Beside::new(path))
     }
 }
 
@@ -223,14 +223,8 @@ type Answer<O> = oneshot::Receiver<Result<O, StoreError>>;
 fn request<I, O>(input: I, use_case: UseCase<I, O>) -> (Request<I, O>, Answer<O>) {
     let (reply, answer) = oneshot::channel();
     let request = Request {
-        input,
-        use_case,
-        outcome: None,
         reply: Some(reply),
-        orphans: None,
-        alone: false,
-        bytes: 0,
-        share: None,
+        ..Request::unheard(input, use_case)
     };
     (request, answer)
 }

@@ -66,12 +66,19 @@ pub(crate) fn read(row: &Row<'_>) -> Result<StoredSubscription, Failure> {
     })
 }
 
-/// The number of a subscription, deleted ones included.
-pub(crate) fn seq_of(db: &Database, id: SubscriptionId) -> Result<Option<Seq>, Failure> {
+/// The number of a subscription and whose it is, deleted ones included.
+pub(crate) fn owner_of(
+    db: &Database,
+    id: SubscriptionId,
+) -> Result<Option<(Seq, CompanyId)>, Failure> {
     db.first(
-        "SELECT seq FROM subscriptions WHERE id = ?",
+        "SELECT seq, company_id FROM subscriptions WHERE id = ?",
         [id.as_bytes()],
-        |row| Ok(row.get(0)?),
+        |row| {
+            let company = row.get_ref(1)?.as_str().map_err(|_| unreadable())?;
+            let company = CompanyId::parse(company).map_err(|_| unreadable())?;
+            Ok((row.get(0)?, company))
+        },
     )
 }
 

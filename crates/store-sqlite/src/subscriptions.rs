@@ -4,6 +4,7 @@
 //! earlier epoch are dead from then on. [`crate::tidy`] takes them away.
 
 use tidings_domain::{
+    actor::Actor,
     company::CompanyId,
     id::SubscriptionId,
     secret::Secret,
@@ -11,11 +12,12 @@ use tidings_domain::{
     time::UtcMillis,
 };
 use tidings_store::{
-    Deleted, NewSubscription, Rotated, StoredSubscription, SubscriptionChange, Updated,
+    Deleted, NewSubscription, Rotated, StoredSubscription, SubscriptionChange, Updated, audit_log,
     types_to_json,
 };
 
 use crate::{
+    audit_rows,
     batch::{Batch, Effect},
     failure::Failure,
     memory::Entry,
@@ -34,6 +36,7 @@ pub(crate) struct Update {
     pub(crate) expected_version: Option<i64>,
     pub(crate) change: SubscriptionChange,
     pub(crate) now: UtcMillis,
+    pub(crate) by: Actor,
 }
 
 /// A rotation of one's secret.
@@ -42,12 +45,20 @@ pub(crate) struct Rotation {
     pub(crate) secret: Secret,
     pub(crate) now: UtcMillis,
     pub(crate) previous_until: UtcMillis,
+    pub(crate) by: Actor,
+}
+
+/// The end of one.
+pub(crate) struct Deletion {
+    pub(crate) target: Target,
+    pub(crate) now: UtcMillis,
+    pub(crate) by: Actor,
 }
 
 /// Makes a subscription.
 pub(crate) fn create(
     batch: &mut Batch<'_, '_>,
-    new: &NewSubscription,
+    (new, by): &(NewSubscription, Actor),
 ) -> Result<Subscription, Failure> {
     const FIRST_EPOCH: u32 = 0;
     let subscription = new.to_subscription();
@@ -79,6 +90,7 @@ pub(crate) fn create(
     };
     let entry = Entry::new(seq, &subscription, secrets, FIRST_EPOCH);
     subscription_rows::write_history(db, batch.head(), &entry)?;
+    audit_rows::insert(db, &audit_log::subscription_created(&subscription, by))?;
     batch.afterwards(Effect::Put(entry.into()));
     Ok(subscription)
 }
@@ -131,6 +143,9 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
     if after.event_types != before.event_types || after.enabled != before.enabled {
         subscription_rows::write_history(db, batch.head(), &entry)?;
     }
+    if let Some(line) = audit_log::subscription_changed(before, &after, update.now, &update.by) {
+        audit_rows::insert(db, &line)?;
+    }
     let effect = Effect::Put(entry.into());
     // Who has left the endpoint alone may have to change its mind.
     batch.wake();
@@ -143,15 +158,15 @@ pub(crate) fn update(batch: &mut Batch<'_, '_>, update: &Update) -> Result<Updat
 }
 
 /// Deletes a subscription; the row stays for its attempts, without its secrets.
-pub(crate) fn delete(
-    batch: &mut Batch<'_, '_>,
-    (target, now): &(Target, UtcMillis),
-) -> Result<Deleted, Failure> {
+pub(crate) fn delete(batch: &mut Batch<'_, '_>, deletion: &Deletion) -> Result<Deleted, Failure> {
+    let Deletion { target, now, by } = deletion;
     let Some(stored) = find(batch, target)? else {
         return Ok(Deleted::NeverWas);
     };
     if !stored.deleted {
         let db = batch.db()?;
+        let line = audit_log::subscription_deleted(&stored.subscription, *now, by);
+        audit_rows::insert(db, &line)?;
         db.execute(
             "UPDATE subscriptions
              SET deleted_ms = ?, epoch = epoch + 1, secret = NULL, previous_secret = NULL,
@@ -185,12 +200,21 @@ pub(crate) fn rotate(batch: &mut Batch<'_, '_>, rotation: &Rotation) -> Result<R
         Some((secret, until)) => (Some(seal(secret)), Some(until.as_millis())),
         None => (None, None),
     };
-    batch.db()?.execute(
+    let db = batch.db()?;
+    db.execute(
         "UPDATE subscriptions SET secret = ?, previous_secret = ?, previous_until_ms = ?
          WHERE seq = ?",
         (newest, previous, until, stored.seq),
     )?;
     let subscription = &stored.subscription;
+    let Rotation {
+        previous_until,
+        now,
+        by,
+        ..
+    } = rotation;
+    let line = audit_log::secret_rotated(subscription, *previous_until, *now, by);
+    audit_rows::insert(db, &line)?;
     let entry = Entry::new(stored.seq, subscription, secrets, stored.epoch);
     batch.afterwards(Effect::Put(entry.into()));
     Ok(Rotated::Done)

@@ -1,4 +1,5 @@
-//! The traits of `tidings-store`, joined to the use cases.
+//! The traits of `tidings-store`, joined to the use cases; those that the portal asks for are in
+//! [`crate::portal_surface`].
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -7,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, KeyHash},
     breaker::EndpointHealth,
     company::CompanyId,
@@ -18,24 +20,24 @@ use tidings_domain::{
     time::UtcMillis,
 };
 use tidings_store::{
-    Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, Backlog, Claimed, Deleted,
-    DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage, EventQuery, Handover, KeyRing,
-    LeaseId, NewApiKey, NewSubscription, Position, Publication, Redelivered, Renewal, ReplayWindow,
-    Replayed, Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook,
-    SubscriptionChange, SubscriptionPage, Updated, Upkeep,
+    Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, AttemptSearch, AttemptsFound,
+    Backlog, Claimed, Deleted, DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage,
+    EventQuery, Handover, KeyRing, LeaseId, NewApiKey, NewSubscription, PlacedAttempt, Position,
+    Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow, Replayed,
+    Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook, SubscriptionChange,
+    SubscriptionPage, Updated, Upkeep,
 };
 
 use crate::{
-    SqliteStore, append,
+    SqliteStore, append, attempt_lookups,
     attempt_rows::Line,
     attempts, backlog, claim,
     health::{self, Failing, HealthNote},
     key_rows, keys, leases, poll, probe,
-    redelivery::{self, Redelivery, ReplayStep, Stepped},
-    settle, subscription_reads,
-    subscriptions::{self, Rotation, Target, Update},
+    redelivery::{self, Redelivery},
+    search, settle, subscription_reads,
+    subscriptions::{self, Deletion, Rotation, Target, Update},
     tidy, trace,
-    window::{self, Window},
 };
 
 /// A commit so recent proves that commits are possible, in milliseconds.
@@ -163,6 +165,10 @@ impl DeliveryQueue for SqliteStore {
         Some(Arc::clone(&entry.endpoint))
     }
 
+    fn left_alone(&self, limit: usize) -> Vec<Arc<Endpoint>> {
+        self.inner.memory.book.read().left_alone(limit)
+    }
+
     async fn note_health(
         &self,
         subscription: SubscriptionId,
@@ -213,51 +219,67 @@ impl DeliveryQueue for SqliteStore {
         subscription: SubscriptionId,
         window: ReplayWindow,
         now: UtcMillis,
+        progress: Option<ReplayProgress>,
     ) -> Result<Replayed, StoreError> {
-        let entry = self.inner.memory.book.read().by_id(subscription).cloned();
-        let theirs = |owner: &CompanyId| company.is_none_or(|company| company == owner);
-        let Some(entry) = entry.filter(|entry| theirs(&entry.endpoint.company)) else {
-            return Ok(Replayed::NoSubscription);
-        };
-        if !entry.endpoint.enabled {
-            return Ok(Replayed::Disabled);
-        }
-        let up_to = self.head().await?;
-        let (mut after, mut replayed) = (0, 0);
-        loop {
-            let window_step = Window {
-                company: entry.endpoint.company.clone(),
-                types: entry.event_types.clone(),
-                since: window.since,
-                until: window.until,
-                after,
-                up_to,
-            };
-            let read = move |conn: &_| window::step(conn, &window_step);
-            let found = self.inner.readers.read(read).await?;
-            if !found.positions.is_empty() {
-                let step = ReplayStep {
-                    subscription,
-                    positions: found.positions,
-                    scope: window.scope,
-                    now,
-                };
-                match self.inner.change(step, redelivery::replay_step).await? {
-                    Stepped::Queued(queued) => replayed += queued,
-                    Stepped::NoSubscription => return Ok(Replayed::NoSubscription),
-                    Stepped::Disabled => return Ok(Replayed::Disabled),
-                }
-            }
-            match found.after {
-                Some(place) => after = place,
-                None => return Ok(Replayed::Queued(replayed)),
-            }
-        }
+        self.inner
+            .replay(company, subscription, window, now, progress)
+            .await
+    }
+
+    async fn count_replay(
+        &self,
+        company: Option<&CompanyId>,
+        subscription: SubscriptionId,
+        window: ReplayWindow,
+        count_max: u64,
+    ) -> Result<ReplayCount, StoreError> {
+        self.inner
+            .count_replay(company, subscription, window, count_max)
+            .await
     }
 }
 
 #[async_trait]
 impl AttemptLog for SqliteStore {
+    async fn search_attempts(&self, search: AttemptSearch) -> Result<AttemptsFound, StoreError> {
+        let read = move |conn: &_| search::search(conn, &search);
+        self.inner.readers.read(read).await
+    }
+
+    async fn attempt(
+        &self,
+        company: &CompanyId,
+        place: Position,
+    ) -> Result<Option<PlacedAttempt>, StoreError> {
+        let company = company.clone();
+        let read = move |conn: &_| attempt_lookups::attempt(conn, &company, place);
+        self.inner.readers.read(read).await
+    }
+
+    async fn attempts_of_delivery(
+        &self,
+        company: &CompanyId,
+        event: EventId,
+        subscription: SubscriptionId,
+        limit: usize,
+    ) -> Result<Vec<PlacedAttempt>, StoreError> {
+        let company = company.clone();
+        let read = move |conn: &_| {
+            attempt_lookups::of_delivery(conn, &company, event, subscription, limit)
+        };
+        self.inner.readers.read(read).await
+    }
+
+    async fn newest_attempts(
+        &self,
+        company: &CompanyId,
+        subscriptions: &[SubscriptionId],
+    ) -> Result<Vec<Option<PlacedAttempt>>, StoreError> {
+        let (company, subscriptions) = (company.clone(), subscriptions.to_vec());
+        let read = move |conn: &_| attempt_lookups::newest(conn, &company, &subscriptions);
+        self.inner.readers.read(read).await
+    }
+
     async fn attempts(
         &self,
         company: Option<&CompanyId>,
@@ -271,8 +293,13 @@ impl AttemptLog for SqliteStore {
 
 #[async_trait]
 impl SubscriptionBook for SqliteStore {
-    async fn create_subscription(&self, new: NewSubscription) -> Result<Subscription, StoreError> {
-        self.inner.change(new, subscriptions::create).await
+    async fn create_subscription(
+        &self,
+        new: NewSubscription,
+        by: &Actor,
+    ) -> Result<Subscription, StoreError> {
+        let input = (new, by.clone());
+        self.inner.change(input, subscriptions::create).await
     }
 
     async fn subscription(
@@ -305,12 +332,14 @@ impl SubscriptionBook for SqliteStore {
         expected_version: Option<i64>,
         change: SubscriptionChange,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Updated, StoreError> {
         let update = Update {
             target: target(company, id),
             expected_version,
             change,
             now,
+            by: by.clone(),
         };
         self.inner.change(update, subscriptions::update).await
     }
@@ -320,9 +349,14 @@ impl SubscriptionBook for SqliteStore {
         company: Option<&CompanyId>,
         id: SubscriptionId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Deleted, StoreError> {
-        let input = (target(company, id), now);
-        self.inner.change(input, subscriptions::delete).await
+        let deletion = Deletion {
+            target: target(company, id),
+            now,
+            by: by.clone(),
+        };
+        self.inner.change(deletion, subscriptions::delete).await
     }
 
     async fn rotate_secret(
@@ -332,12 +366,14 @@ impl SubscriptionBook for SqliteStore {
         secret: Secret,
         now: UtcMillis,
         previous_until: UtcMillis,
+        by: &Actor,
     ) -> Result<Rotated, StoreError> {
         let rotation = Rotation {
             target: target(company, id),
             secret,
             now,
             previous_until,
+            by: by.clone(),
         };
         self.inner.change(rotation, subscriptions::rotate).await
     }
@@ -345,8 +381,8 @@ impl SubscriptionBook for SqliteStore {
 
 #[async_trait]
 impl KeyRing for SqliteStore {
-    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError> {
-        self.inner.change(new, keys::create).await
+    async fn create_key(&self, new: NewApiKey, by: &Actor) -> Result<(), StoreError> {
+        self.inner.change((new, by.clone()), keys::create).await
     }
 
     async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>, StoreError> {
@@ -382,11 +418,13 @@ impl KeyRing for SqliteStore {
         company: Option<&CompanyId>,
         id: ApiKeyId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<bool, StoreError> {
         let revocation = keys::Revocation {
             company: company.cloned(),
             id,
             now,
+            by: by.clone(),
         };
         self.inner.change(revocation, keys::revoke).await
     }

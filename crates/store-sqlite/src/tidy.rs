@@ -1,4 +1,5 @@
-//! Housekeeping: retention, expired idempotency keys, dead rows, when keys were last used.
+//! Housekeeping: retention, expired idempotency keys, dead rows, when keys were last used; and what
+//! is over in the portal ([`crate::portal_chores`]).
 //!
 //! A reader looks first, so an idle server writes nothing. What it finds is deleted in one
 //! transaction of at most [`ROWS_MAX`] rows per table; the caller comes back as long as more
@@ -15,6 +16,7 @@ use crate::{
     failure::Failure,
     load::{ATTEMPT_FLOOR, POSITION_FLOOR},
     memory::{Memory, Seq},
+    portal_chores::PortalChores,
     queue_rows,
 };
 
@@ -36,6 +38,8 @@ pub(crate) struct Chores {
     dead: Vec<(Seq, u32)>,
     /// Deleted subscriptions that nothing refers to.
     subscriptions: Vec<Seq>,
+    /// What of the portal is over.
+    portal: PortalChores,
     /// When keys were last used.
     keys: HashMap<ApiKeyId, UtcMillis>,
     /// Where the look at events goes on next time; 0 for the beginning.
@@ -52,6 +56,7 @@ impl Chores {
             && self.attempts_up_to.is_none()
             && self.dead.is_empty()
             && self.subscriptions.is_empty()
+            && self.portal.is_empty()
             && self.keys.is_empty()
     }
 
@@ -98,6 +103,8 @@ pub(crate) fn look(
         look_at_deleted(conn, before, &mut chores)?;
     }
     look_at_dead(conn, &mut chores)?;
+    chores.portal = PortalChores::look(conn, now, ROWS_MAX)?;
+    chores.more |= chores.portal.has_more();
     Ok(chores)
 }
 
@@ -149,6 +156,7 @@ pub(crate) fn work(
         )?;
         db.execute("DELETE FROM subscriptions WHERE seq = ?", [seq])?;
     }
+    chores.portal.work(db, *now, ROWS_MAX)?;
     for (id, used) in &chores.keys {
         db.execute(
             "UPDATE api_keys SET last_used_ms = ? WHERE id = ?",

@@ -15,12 +15,13 @@ use crate::{
     checkpoint::Checkpointer,
     database::{self, Database},
     failure::{Blame, Failure},
+    figure_rows,
     job::{Job, Request},
     load,
     memory::Memory,
     open::{self, ServerLock},
     settle,
-    state::State,
+    state::{self, State},
 };
 
 /// The most commands of one transaction.
@@ -60,6 +61,8 @@ impl Writer {
             self.work_off(&mut jobs);
             self.checkpointer.look(self.db.as_ref());
         }
+        let write_figures = Request::unheard((), figure_rows::write);
+        self.work_off(&mut [Box::new(write_figures)]);
         // The last connection to close moves the log into the file; then the lock ends.
         self.checkpointer.stop();
         drop(self.db);
@@ -100,6 +103,12 @@ impl Writer {
                 break;
             }
         }
+        if self.memory.figures.is_full()
+            && let Err(failure) = figure_rows::write(&mut batch, &())
+        {
+            batch.abandon();
+            return Err(failure);
+        }
         let aftermath = batch.commit()?;
         if aftermath.begun {
             let metrics = &self.memory.metrics;
@@ -125,7 +134,13 @@ impl Writer {
         memory
             .head
             .store(aftermath.next_position - 1, Ordering::Release);
-        self.state.count(aftermath.owed, memory);
+        state::count_owed(aftermath.owed, memory);
+        memory
+            .figures
+            .count(&aftermath.published, &aftermath.attempted);
+        if let Some(number) = aftermath.figures_written {
+            memory.figures.is_written(number);
+        }
         for effect in aftermath.effects {
             match effect {
                 Effect::Put(entry) => memory.book.write().put(entry),
@@ -211,17 +226,8 @@ impl Writer {
         if orphans.1.is_empty() {
             return;
         }
-        let release: Box<dyn Job> = Box::new(Request {
-            input: orphans,
-            use_case: settle::release,
-            outcome: None,
-            reply: None,
-            orphans: None,
-            alone: false,
-            bytes: 0,
-            share: None,
-        });
-        self.work_off(&mut [release]);
+        let release = Request::unheard(orphans, settle::release);
+        self.work_off(&mut [Box::new(release)]);
     }
 
     /// Opens the file again after an I/O error. As after a restart, leases are void and memory is

@@ -2,9 +2,13 @@
 //!
 //! It holds committed state alone; who changes it, and when, is the store's affair.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use tidings_domain::{
+    breaker::BreakerState,
     company::CompanyId,
     id::SubscriptionId,
     matching::MatchIndex,
@@ -20,6 +24,8 @@ pub struct Book {
     by_id: HashMap<SubscriptionId, Arc<BookEntry>>,
     by_seq: HashMap<Seq, Arc<BookEntry>>,
     matching: HashMap<CompanyId, MatchIndex<Seq>>,
+    /// Those whose breaker was noted to be anything but closed.
+    left_alone: BTreeSet<Seq>,
 }
 
 /// A subscription as publishing and dispatching need it.
@@ -43,6 +49,9 @@ impl Book {
                 .entry(endpoint.company.clone())
                 .or_default()
                 .insert(&entry.seq, entry.event_types.patterns());
+            if endpoint.health.breaker != BreakerState::Closed {
+                self.left_alone.insert(entry.seq);
+            }
         }
         self.by_id.insert(endpoint.id, Arc::clone(&entry));
         self.by_seq.insert(entry.seq, entry);
@@ -54,6 +63,7 @@ impl Book {
             return;
         };
         self.by_id.remove(&entry.endpoint.id);
+        self.left_alone.remove(&seq);
         let company = &entry.endpoint.company;
         if let Some(index) = self.matching.get_mut(company) {
             index.remove(&seq, entry.event_types.patterns());
@@ -73,6 +83,17 @@ impl Book {
     #[must_use]
     pub fn by_seq(&self, seq: Seq) -> Option<&Arc<BookEntry>> {
         self.by_seq.get(&seq)
+    }
+
+    /// Enabled endpoints of whichever company whose breaker was noted to be anything but closed, at
+    /// most `limit`, in the order of their numbers.
+    #[must_use]
+    pub fn left_alone(&self, limit: usize) -> Vec<Arc<Endpoint>> {
+        let entries = self.left_alone.iter().filter_map(|seq| self.by_seq(*seq));
+        entries
+            .take(limit)
+            .map(|entry| Arc::clone(&entry.endpoint))
+            .collect()
     }
 
     /// Who wants what in a company; none where nobody wants anything.

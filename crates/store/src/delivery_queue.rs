@@ -137,6 +137,25 @@ pub enum ReplayScope {
     All,
 }
 
+impl ReplayScope {
+    /// The contract's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::All => "all",
+        }
+    }
+
+    /// Reads the contract's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Failed, Self::All]
+            .into_iter()
+            .find(|scope| scope.as_str() == word)
+    }
+}
+
 /// A window of events by their `createdUtc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayWindow {
@@ -147,6 +166,22 @@ pub struct ReplayWindow {
     /// Which of them.
     pub scope: ReplayScope,
 }
+
+/// How many deliveries a replay would ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayCount {
+    /// So many.
+    Exactly(u64),
+    /// At least so many: counting ended there.
+    AtLeast(u64),
+    /// No such subscription.
+    NoSubscription,
+    /// The subscription is disabled.
+    Disabled,
+}
+
+/// What is told while a replay goes on: how many deliveries were asked for so far.
+pub type ReplayProgress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Small and busy: what is still owed, and who works on it.
 #[async_trait]
@@ -196,6 +231,10 @@ pub trait DeliveryQueue: Send + Sync + 'static {
     /// The endpoint as it is now, from memory; none where it was deleted.
     fn endpoint(&self, subscription: SubscriptionId) -> Option<Arc<Endpoint>>;
 
+    /// Enabled endpoints of whichever company whose breaker was noted to be anything but closed, at
+    /// most `limit`, from memory, in the order in which they were made.
+    fn left_alone(&self, limit: usize) -> Vec<Arc<Endpoint>>;
+
     /// Notes how an endpoint does, for every node and for its company to see. Not a change of the
     /// subscription: its version stays. Nothing where its epoch is over.
     async fn note_health(
@@ -240,5 +279,15 @@ pub trait DeliveryQueue: Send + Sync + 'static {
         subscription: SubscriptionId,
         window: ReplayWindow,
         now: UtcMillis,
+        progress: Option<ReplayProgress>,
     ) -> Result<Replayed, StoreError>;
+
+    /// How many deliveries [`DeliveryQueue::replay`] would ask for now, counted up to `count_max`.
+    async fn count_replay(
+        &self,
+        company: Option<&CompanyId>,
+        subscription: SubscriptionId,
+        window: ReplayWindow,
+        count_max: u64,
+    ) -> Result<ReplayCount, StoreError>;
 }

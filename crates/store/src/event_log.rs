@@ -74,6 +74,8 @@ pub struct EventQuery {
 pub struct EventPage {
     /// In the query's order.
     pub events: Vec<Arc<Event>>,
+    /// The position of each: where to go on behind it.
+    pub positions: Vec<Position>,
     /// Where to go on: everything up to here has been looked at, whether it matched or not. Not
     /// beyond the head of the log at the time of reading, and never beyond an event that is yet
     /// to be read.

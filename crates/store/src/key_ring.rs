@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, KeyHash},
     company::CompanyId,
     id::ApiKeyId,
@@ -22,8 +23,8 @@ pub struct NewApiKey {
 /// Who may call.
 #[async_trait]
 pub trait KeyRing: Send + Sync + 'static {
-    /// Stores a key.
-    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError>;
+    /// Stores a key, with its line in the audit log.
+    async fn create_key(&self, new: NewApiKey, by: &Actor) -> Result<(), StoreError>;
 
     /// The key with this hash; none where it is unknown or revoked. Expiry is the caller's to
     /// judge. On the path of every request, so it answers from memory where it can.
@@ -32,12 +33,13 @@ pub trait KeyRing: Send + Sync + 'static {
     /// Keys that were not revoked, oldest first: of one company, or all of them with none.
     async fn keys(&self, company: Option<&CompanyId>) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Revokes a key at once; false where there is none such (of the company, where one is named).
+    /// Revokes a key at once, with its line in the audit log; false where there is none such (of the company, where one is named).
     async fn revoke_key(
         &self,
         company: Option<&CompanyId>,
         id: ApiKeyId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<bool, StoreError>;
 
     /// Notes that a key was used; kept in memory and written with the next upkeep.

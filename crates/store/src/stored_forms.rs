@@ -4,6 +4,7 @@
 use tidings_domain::{
     api_key::Scope,
     attempt::{AttemptError, AttemptOutcome},
+    audit::FieldChange,
     event_type::EventTypePattern,
     signing::Signatures,
     subscription::EventTypes,
@@ -96,4 +97,15 @@ pub fn signatures_from_bytes(bytes: Option<&[u8]>) -> Result<Option<Signatures>,
                 .ok_or(StoredFormError::Unreadable("signature of an attempt"))
         })
         .transpose()
+}
+
+/// The stored form of what an audit line says was changed.
+#[must_use]
+pub fn changes_to_json(changes: &[FieldChange]) -> String {
+    serde_json::to_string(changes).expect("a list of texts always has a JSON form")
+}
+
+/// Reads it back.
+pub fn changes_from_json(json: &str) -> Result<Vec<FieldChange>, StoredFormError> {
+    serde_json::from_str(json).map_err(|_| StoredFormError::Unreadable("list of changes"))
 }

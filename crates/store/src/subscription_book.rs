@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use tidings_domain::{
+    actor::Actor,
     breaker::EndpointHealth,
     company::CompanyId,
     cursor::Order,
@@ -148,12 +149,16 @@ pub struct SubscriptionPage {
     pub has_more: bool,
 }
 
-/// Who wants what. A change is seen by every append that begins after it was answered, and wakes
+/// Who wants what. Each change leaves a line in the audit log, in the same transaction, and is seen by every append that begins after it was answered, and wakes
 /// the attached [`crate::Handover`], whose dispatcher may have left an endpoint alone.
 #[async_trait]
 pub trait SubscriptionBook: Send + Sync + 'static {
     /// Makes a subscription; events from now on are matched to it.
-    async fn create_subscription(&self, new: NewSubscription) -> Result<Subscription, StoreError>;
+    async fn create_subscription(
+        &self,
+        new: NewSubscription,
+        by: &Actor,
+    ) -> Result<Subscription, StoreError>;
 
     /// One that exists; `company` none for whoever's it is.
     async fn subscription(
@@ -179,6 +184,7 @@ pub trait SubscriptionBook: Send + Sync + 'static {
         expected_version: Option<i64>,
         change: SubscriptionChange,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Updated, StoreError>;
 
     /// Deletes a subscription and drops what it is owed; its attempts stay readable.
@@ -187,6 +193,7 @@ pub trait SubscriptionBook: Send + Sync + 'static {
         company: Option<&CompanyId>,
         id: SubscriptionId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Deleted, StoreError>;
 
     /// Puts a new secret in front; the former newest stays valid until `previous_until`, any
@@ -198,5 +205,6 @@ pub trait SubscriptionBook: Send + Sync + 'static {
         secret: Secret,
         now: UtcMillis,
         previous_until: UtcMillis,
+        by: &Actor,
     ) -> Result<Rotated, StoreError>;
 }

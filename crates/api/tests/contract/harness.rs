@@ -15,7 +15,8 @@ use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tidings_api::{
-    ApiMetrics, ApiOptions, Health, Limits, Outbound, RateLimits, TargetRefusal, router,
+    ApiMetrics, ApiOptions, CatalogEnforcement, Health, Limits, Outbound, RateLimits,
+    TargetRefusal, router,
 };
 use tidings_domain::{
     api_key::ApiKeyToken,
@@ -30,6 +31,7 @@ use tidings_domain::{
     target::{Environment, TargetUrl},
     time::UtcMillis,
     verdict::Verdict,
+    web_origin::WebOrigin,
 };
 use tidings_store::{
     DeliveryQueue as _, EncryptionKey, Handover, HandoverLimits, Settlement, Store, StoreMetrics,
@@ -40,6 +42,8 @@ use tower::ServiceExt as _;
 
 /// The platform's admin key.
 pub(crate) const BOOTSTRAP: &str = "tdg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// How people reach the server.
+pub(crate) const PUBLIC_URL: &str = "https://hooks.example.com";
 /// Where the clock begins.
 pub(crate) const START: &str = "2026-11-23T08:30:00.000Z";
 /// A path that many tests use.
@@ -64,6 +68,7 @@ pub(crate) struct App {
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) catalog_enforcement: CatalogEnforcement,
     pub(crate) environment: Environment,
 }
 
@@ -200,9 +205,11 @@ impl App {
             random: Arc::clone(&random) as Arc<_>,
             cursor_key: CursorKey::new(&[9; 32]),
             environment: settings.environment,
+            public_url: WebOrigin::parse(PUBLIC_URL).unwrap(),
             bootstrap_key: Some(ApiKeyToken::parse(BOOTSTRAP).unwrap()),
             limits: settings.limits,
             rate_limits: settings.rate_limits,
+            catalog_enforcement: settings.catalog_enforcement,
             metrics,
             registry: Some(Arc::new(registry)),
             shutdown: shutdown.clone(),

@@ -7,10 +7,12 @@
 )]
 
 mod attempts;
+mod audit;
 mod auth;
 mod batch;
 mod bodies;
 mod cursor;
+mod event_types;
 mod events;
 mod fuzz;
 mod harness;
@@ -20,10 +22,12 @@ mod keys;
 mod limits;
 mod openapi;
 mod patch;
+mod portal_sessions;
 mod problems;
 mod rate_limits;
 mod redelivery;
 mod replay;
+mod streaming;
 mod subscriptions;
 mod test_sends;
 mod waiting;

@@ -101,7 +101,56 @@ fn openapi_describes_every_operation_in_full() {
     let rotation =
         "/paths/~1api~1v1~1webhooks~1subscriptions~1{id}~1secret~1rotate/post/requestBody";
     assert_eq!(document.pointer(rotation).unwrap()["required"], false);
-    assert_eq!(ids.len(), 22);
+    assert_eq!(ids.len(), 29);
     let webhook = &document["webhooks"]["event"]["post"];
     assert_eq!(webhook["parameters"].as_array().unwrap().len(), 7);
+}
+
+/// Every request and every answer with a body has an example, which is what its schema says.
+#[test]
+fn openapi_shows_an_example_of_everything() {
+    let document = tidings_api::openapi_document();
+    let mut seen = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let responses = operation["responses"].as_object().into_iter().flatten();
+            let responses = responses.map(|(status, response)| (status.as_str(), response));
+            let bodies = operation
+                .get("requestBody")
+                .map(|body| ("request", body))
+                .into_iter()
+                .chain(responses);
+            for (what, body) in bodies {
+                let body = resolve(&document, body);
+                for content in body["content"].as_object().into_iter().flatten() {
+                    let place = format!("{method} {path} {what} {}", content.0);
+                    check_example(&document, &place, content.1);
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
+}
+
+fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    match value["$ref"].as_str() {
+        Some(reference) => document.pointer(&reference[1..]).unwrap(),
+        None => value,
+    }
+}
+
+fn check_example(document: &Value, place: &str, content: &Value) {
+    let example = content.get("example");
+    let example = example.unwrap_or_else(|| panic!("{place} has no example"));
+    let schema = serde_json::json!({
+        "components": document["components"],
+        "allOf": [content["schema"]],
+    });
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(example)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "{place}: {errors:#?}");
 }

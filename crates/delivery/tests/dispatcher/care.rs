@@ -1,6 +1,7 @@
 //! Endpoints that keep failing are left alone and probed; those with a delivery rate keep it.
 
 use tidings_domain::{
+    actor::Actor,
     breaker::{BreakerState, FAILING_MAX_MS, OPEN_MAX_MS, OPEN_MIN_MS},
     id::SubscriptionId,
     subscription::{DisabledReason, MaxPerSecond, Subscription},
@@ -29,7 +30,7 @@ async fn change(stage: &Stage, id: SubscriptionId, change: SubscriptionChange) {
     let now = stage.clock_now();
     let changed = stage
         .store
-        .update_subscription(None, id, None, change, now)
+        .update_subscription(None, id, None, change, now, &Actor::COMMAND)
         .await;
     changed.expect(WORKS);
 }

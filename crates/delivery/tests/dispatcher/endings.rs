@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tidings_delivery::Dispatcher;
 use tidings_domain::{
+    actor::Actor,
     attempt::AttemptOutcome,
     clock::{Clock, ManualClock},
     verdict::RETRY_WINDOW_MS,
@@ -84,7 +85,7 @@ async fn deleting_ends_what_waits() {
     let now = stage.clock.now();
     stage
         .store
-        .delete_subscription(None, subscription, now)
+        .delete_subscription(None, subscription, now, &Actor::COMMAND)
         .await
         .unwrap();
     stage.receivers.answer_hanging(1, Answer::Status(200));

@@ -1,6 +1,8 @@
 //! A store that does what the real one does, except when it is told to fail: before the call took
 //! effect, or after it, which is what a connection that breaks during a commit looks like.
 
+mod unfaulted;
+
 use std::{
     collections::HashMap,
     pin::pin,
@@ -12,6 +14,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, KeyHash},
     breaker::EndpointHealth,
     company::CompanyId,
@@ -23,9 +26,9 @@ use tidings_domain::{
     time::UtcMillis,
 };
 use tidings_store::{
-    Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, Backlog, Claimed, Deleted,
-    DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage, EventQuery, Handover, KeyRing,
-    LeaseId, NewApiKey, NewSubscription, Position, Publication, Redelivered, Renewal, ReplayWindow,
+    Appended, Arrivals, Backlog, Claimed, Deleted, DeliveryKey, DeliveryQueue, DeliveryTrace,
+    EventLog, EventPage, EventQuery, Handover, KeyRing, LeaseId, NewApiKey, NewSubscription,
+    Position, Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow,
     Replayed, Retention, Rotated, Settled, Settlement, Store, StoreError, SubscriptionBook,
     SubscriptionChange, SubscriptionPage, Updated, Upkeep,
 };
@@ -245,6 +248,10 @@ impl DeliveryQueue for FaultyStore {
         self.inner.endpoint(subscription)
     }
 
+    fn left_alone(&self, limit: usize) -> Vec<Arc<Endpoint>> {
+        self.inner.left_alone(limit)
+    }
+
     async fn note_health(
         &self,
         subscription: SubscriptionId,
@@ -285,12 +292,26 @@ impl DeliveryQueue for FaultyStore {
         subscription: SubscriptionId,
         window: ReplayWindow,
         now: UtcMillis,
+        progress: Option<ReplayProgress>,
     ) -> Result<Replayed, StoreError> {
         self.meet(
             Call::Change,
-            self.inner.replay(company, subscription, window, now),
+            self.inner
+                .replay(company, subscription, window, now, progress),
         )
         .await
+    }
+
+    async fn count_replay(
+        &self,
+        company: Option<&CompanyId>,
+        subscription: SubscriptionId,
+        window: ReplayWindow,
+        count_max: u64,
+    ) -> Result<ReplayCount, StoreError> {
+        self.inner
+            .count_replay(company, subscription, window, count_max)
+            .await
     }
 }
 
@@ -331,20 +352,13 @@ impl EventLog for FaultyStore {
 }
 
 #[async_trait]
-impl AttemptLog for FaultyStore {
-    async fn attempts(
-        &self,
-        company: Option<&CompanyId>,
-        filter: AttemptFilter,
-    ) -> Result<Option<AttemptPage>, StoreError> {
-        self.inner.attempts(company, filter).await
-    }
-}
-
-#[async_trait]
 impl SubscriptionBook for FaultyStore {
-    async fn create_subscription(&self, new: NewSubscription) -> Result<Subscription, StoreError> {
-        self.meet(Call::Change, self.inner.create_subscription(new))
+    async fn create_subscription(
+        &self,
+        new: NewSubscription,
+        by: &Actor,
+    ) -> Result<Subscription, StoreError> {
+        self.meet(Call::Change, self.inner.create_subscription(new, by))
             .await
     }
 
@@ -373,11 +387,12 @@ impl SubscriptionBook for FaultyStore {
         expected_version: Option<i64>,
         change: SubscriptionChange,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Updated, StoreError> {
         self.meet(
             Call::Change,
             self.inner
-                .update_subscription(company, id, expected_version, change, now),
+                .update_subscription(company, id, expected_version, change, now, by),
         )
         .await
     }
@@ -387,10 +402,11 @@ impl SubscriptionBook for FaultyStore {
         company: Option<&CompanyId>,
         id: SubscriptionId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<Deleted, StoreError> {
         self.meet(
             Call::Change,
-            self.inner.delete_subscription(company, id, now),
+            self.inner.delete_subscription(company, id, now, by),
         )
         .await
     }
@@ -402,11 +418,12 @@ impl SubscriptionBook for FaultyStore {
         secret: Secret,
         now: UtcMillis,
         previous_until: UtcMillis,
+        by: &Actor,
     ) -> Result<Rotated, StoreError> {
         self.meet(
             Call::Change,
             self.inner
-                .rotate_secret(company, id, secret, now, previous_until),
+                .rotate_secret(company, id, secret, now, previous_until, by),
         )
         .await
     }
@@ -414,8 +431,8 @@ impl SubscriptionBook for FaultyStore {
 
 #[async_trait]
 impl KeyRing for FaultyStore {
-    async fn create_key(&self, new: NewApiKey) -> Result<(), StoreError> {
-        self.inner.create_key(new).await
+    async fn create_key(&self, new: NewApiKey, by: &Actor) -> Result<(), StoreError> {
+        self.inner.create_key(new, by).await
     }
 
     async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>, StoreError> {
@@ -431,8 +448,9 @@ impl KeyRing for FaultyStore {
         company: Option<&CompanyId>,
         id: ApiKeyId,
         now: UtcMillis,
+        by: &Actor,
     ) -> Result<bool, StoreError> {
-        self.inner.revoke_key(company, id, now).await
+        self.inner.revoke_key(company, id, now, by).await
     }
 
     fn touch_key(&self, id: ApiKeyId, now: UtcMillis) {

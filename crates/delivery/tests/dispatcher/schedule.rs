@@ -1,6 +1,7 @@
 //! Retries: when they are made, and when they end.
 
 use tidings_domain::{
+    actor::Actor,
     attempt::{AttemptError, AttemptOutcome},
     clock::Clock as _,
     time::UtcMillis,
@@ -239,7 +240,7 @@ async fn a_rotated_secret_signs_beside_the_new_one_until_its_overlap_ends() {
     stage.settle_down().await;
     stage
         .store
-        .rotate_secret(None, subscription, secret, now, until)
+        .rotate_secret(None, subscription, secret, now, until, &Actor::COMMAND)
         .await
         .unwrap();
     for wait in [0, 59_999, 1] {

@@ -14,6 +14,7 @@ use std::{
 
 use tidings_delivery::{DeliveryMetrics, Dispatcher};
 use tidings_domain::{
+    actor::Actor,
     attempt::{Attempt, AttemptOutcome},
     clock::{Clock as _, ManualClock},
     id::{EventId, SubscriptionId},
@@ -260,7 +261,9 @@ impl World {
         self.script(id);
         let life = self.life();
         // Whether or not it says so, only what is there counts.
-        let _ = life.runtime.block_on(life.store.create_subscription(new));
+        let _ = life
+            .runtime
+            .block_on(life.store.create_subscription(new, &Actor::COMMAND));
         self.subscriptions.insert(id, company);
     }
 
@@ -363,18 +366,30 @@ impl World {
         let store = &life.store;
         life.runtime.block_on(async {
             match what {
-                0 => drop(store.delete_subscription(None, id, now).await),
+                0 => drop(
+                    store
+                        .delete_subscription(None, id, now, &Actor::COMMAND)
+                        .await,
+                ),
                 1..=5 => {
                     let change = SubscriptionChange {
                         enabled: Some(enabled),
                         ..SubscriptionChange::default()
                     };
-                    drop(store.update_subscription(None, id, None, change, now).await);
+                    drop(
+                        store
+                            .update_subscription(None, id, None, change, now, &Actor::COMMAND)
+                            .await,
+                    );
                 }
                 _ => {
                     let secret = Secret::generate(random.as_ref());
                     let until = now.plus_millis(10_000);
-                    drop(store.rotate_secret(None, id, secret, now, until).await);
+                    drop(
+                        store
+                            .rotate_secret(None, id, secret, now, until, &Actor::COMMAND)
+                            .await,
+                    );
                 }
             }
         });

@@ -11,6 +11,7 @@ use std::{
 
 use tidings_delivery::{DeliveryMetrics, Dispatcher, DispatcherOptions};
 use tidings_domain::{
+    actor::Actor,
     attempt::Attempt,
     clock::{Clock, ManualClock},
     company::CompanyId,
@@ -200,7 +201,11 @@ impl Stage {
     /// A subscription to everything of its company.
     pub(crate) async fn subscribe(&self, company: &str) -> SubscriptionId {
         let new = new_subscription(company, self.clock.now(), &self.random);
-        self.store.create_subscription(new).await.expect(WORKS).id
+        self.store
+            .create_subscription(new, &Actor::COMMAND)
+            .await
+            .expect(WORKS)
+            .id
     }
 
     /// Publishes events, acknowledged all at once.
@@ -216,9 +221,14 @@ impl Stage {
             enabled: Some(enabled),
             ..SubscriptionChange::default()
         };
-        let changed =
-            self.store
-                .update_subscription(None, subscription, None, change, self.clock.now());
+        let changed = self.store.update_subscription(
+            None,
+            subscription,
+            None,
+            change,
+            self.clock.now(),
+            &Actor::COMMAND,
+        );
         changed.await.expect(WORKS);
     }
 

@@ -6,6 +6,7 @@ use std::{process::ExitCode, str::FromStr};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, ApiKeyToken, KEY_NAME_CHARS_MAX, Scope},
     clock::Clock as _,
     company::CompanyId,
@@ -101,12 +102,13 @@ pub(super) async fn create(args: CreateArgs) -> anyhow::Result<ExitCode> {
         created: now,
         last_used: None,
     };
-    let keys = database::keys_beside(&args.database, &random).await?;
+    let database = database::beside(&args.database, &random).await?;
     let new = NewApiKey {
         key: key.clone(),
         hash: token.hash(),
     };
-    keys.create_key(new).await.context("cannot store the key")?;
+    let stored = database.create_key(new, &Actor::COMMAND).await;
+    stored.context("cannot store the key")?;
     tell(&key);
     println!("{}", token.expose());
     Ok(ExitCode::SUCCESS)

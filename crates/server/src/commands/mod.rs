@@ -5,9 +5,11 @@
 
 mod copy;
 mod keys;
+mod listen;
 mod migrate;
 mod publish;
 mod serve;
+mod users;
 mod verify;
 
 use std::{future::Future, process::ExitCode};
@@ -42,7 +44,9 @@ First steps:
   tidings demo                        see it work, in a few seconds
   tidings serve                       run the server on tidings.db, at 127.0.0.1:8080
   tidings keys create --name me       make an API key, also while the server runs
+  tidings users create --email me@example.com   let yourself into the portal
   tidings publish --company acme --type invoice.paid '{\"amount\": 99.00}'
+  tidings listen --company acme --forward-to http://localhost:3000/hook
 
 Every command explains itself with examples: tidings COMMAND --help";
 
@@ -58,9 +62,15 @@ pub(crate) enum Command {
     /// Make API keys, directly on the database
     #[command(subcommand, after_help = keys::EXAMPLES)]
     Keys(keys::KeysCommand),
+    /// Make, list and remove those who may sign in to the portal, directly on the database
+    #[command(subcommand, after_help = users::EXAMPLES)]
+    Users(users::UsersCommand),
     /// Publish an event to a running server
     #[command(after_help = publish::EXAMPLES)]
     Publish(publish::PublishArgs),
+    /// Bring a company's events to a program on this machine, without a public URL
+    #[command(long_about = listen::ABOUT, after_long_help = listen::EXAMPLES)]
+    Listen(listen::ListenArgs),
     /// Check the signature of a received webhook, and say what is wrong with it
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyArgs),
@@ -79,7 +89,9 @@ impl Command {
             Self::Serve(config) => block_on(serve::run(*config)),
             Self::Demo(args) => block_on(demo::run(args)),
             Self::Keys(keys::KeysCommand::Create(args)) => block_on(keys::create(args)),
+            Self::Users(command) => block_on(users::run(command)),
             Self::Publish(args) => block_on(publish::run(args)),
+            Self::Listen(args) => block_on(listen::run(args)),
             Self::Verify(args) => verify::run(&args),
             Self::Migrate(args) => block_on(migrate::run(&args)),
             Self::Copy(args) => block_on(copy::run(args)),

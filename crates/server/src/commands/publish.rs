@@ -150,7 +150,7 @@ fn json_object(what: &str, text: &str) -> anyhow::Result<Box<RawValue>> {
 }
 
 /// What a problem document says, in one line; the body as it is where it is none.
-fn problem(body: &[u8]) -> String {
+pub(super) fn problem(body: &[u8]) -> String {
     let Ok(problem) = serde_json::from_slice::<serde_json::Value>(body) else {
         return String::from_utf8_lossy(body).into_owned();
     };

@@ -9,6 +9,7 @@ use crate::{
     config::{self, ServeConfig},
     lifecycle::{self, StopSignals},
     node::{Node, Surroundings},
+    setup_link::SETUP_HOURS,
     terminal::{Paint, colours_on},
 };
 
@@ -18,6 +19,9 @@ Run the server.
 It listens on 127.0.0.1:8080 and stores everything in the file tidings.db, made on first start \
 together with tidings.db.key, the key that encrypts signing secrets: back both up. Every setting can \
 be given as a flag, as an environment variable, or in tidings.toml, in this order of precedence.
+
+Its portal is at /portal: for the admins of companies, who come by a link of your product, and for \
+you. As long as nobody can sign in there, each start shows a link that makes the first user.
 
 With --database postgres://… any number of servers share one PostgreSQL and are all equal: publish to \
 and poll from whichever you reach. Where one crashes, the others take its deliveries over.
@@ -44,7 +48,8 @@ A file tidings.toml:
   event-retention = \"90d\"
   block-address = [\"203.0.113.0/24\"]
 
-Then: tidings keys create --name me; /docs describes the API, /readyz and /metrics watch it.";
+Then: tidings keys create --name me; /portal shows everything, /docs describes the API, /readyz \
+and /metrics watch it.";
 
 pub(super) async fn run(config: ServeConfig) -> anyhow::Result<ExitCode> {
     config.log.start();
@@ -63,7 +68,8 @@ pub(super) async fn run(config: ServeConfig) -> anyhow::Result<ExitCode> {
         // Nothing was begun that would have to be finished.
         _ = signals.next() => return Ok(ExitCode::SUCCESS),
     };
-    greet(&node, &config);
+    let setup = offer_setup(&node).await;
+    greet(&node, &config, setup.as_deref());
     let signal = tokio::select! {
         signal = signals.next() => signal,
         () = node.broken() => {
@@ -81,14 +87,37 @@ pub(super) async fn run(config: ServeConfig) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A link by which the portal's first user is made, told in the log; none where there is a user.
+async fn offer_setup(node: &Node) -> Option<String> {
+    match node.offer_setup().await {
+        Ok(Some(link)) => {
+            tracing::info!(
+                link,
+                hours = SETUP_HOURS,
+                "nobody can sign in to the portal yet: this link, good once, makes the first user"
+            );
+            Some(link)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "could not make a link for the portal's first user; tidings users create makes one"
+            );
+            None
+        }
+    }
+}
+
 /// Tells where the server is: as a line of the log, and to a person at a terminal what to do next.
-fn greet(node: &Node, config: &ServeConfig) {
+fn greet(node: &Node, config: &ServeConfig, setup: Option<&str>) {
     let address = node.address();
     let environment = config.target.environment.as_str();
     let database = node.database();
     tracing::info!(
         listen = %address,
         metrics_listen = node.metrics_address().map(|address| address.to_string()),
+        public_url = %node.public_url(),
         database,
         environment,
         version = env!("CARGO_PKG_VERSION"),
@@ -102,6 +131,7 @@ fn greet(node: &Node, config: &ServeConfig) {
     let rows = [
         ("API", format!("http://{address}")),
         ("Docs", format!("http://{address}/docs")),
+        ("Portal", format!("{}/portal", node.public_url())),
         ("Database", database.to_owned()),
         ("Environment", environment.to_owned()),
         ("First key", "tidings keys create --name me".to_owned()),
@@ -109,6 +139,11 @@ fn greet(node: &Node, config: &ServeConfig) {
     eprintln!("\n  {}", paint.bold("Tidings is ready"));
     for (label, text) in rows {
         eprintln!("  {:<12} {text}", paint.dim(label));
+    }
+    if let Some(link) = setup {
+        eprintln!("  {:<12} {link}", paint.dim("First user"));
+        let limits = format!("good once, within {SETUP_HOURS} hours");
+        eprintln!("  {:<12} {}", "", paint.dim(limits));
     }
     eprintln!("  {:<12} Ctrl-C\n", paint.dim("Stop"));
 }

@@ -124,7 +124,7 @@ pub(crate) struct TargetConfig {
 
 /// A range of addresses; a single address is the range of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AddressRange(IpNet);
+pub(crate) struct AddressRange(pub(crate) IpNet);
 
 /// A name server's address; port 53 where none is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

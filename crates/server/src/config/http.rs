@@ -3,10 +3,12 @@
 use std::{net::SocketAddr, num::NonZeroU32, str::FromStr};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use tidings_api::CatalogEnforcement;
 use tidings_domain::api_key::ApiKeyToken;
 
-use super::secret_text::SecretText;
+use super::{delivery::AddressRange, secret_text::SecretText};
 
 /// Where the server listens and what it takes on.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +35,19 @@ pub(crate) struct HttpConfig {
         value_parser = parse_address
     )]
     pub(crate) metrics_listen: Option<SocketAddr>,
+
+    /// Address ranges of proxies that are believed about where a request came from
+    ///
+    /// Repeatable, or separated by commas. Of a request from one of them, the audit log and the
+    /// throttling of sign-ins go by X-Forwarded-For: by its last address that is in none of these
+    /// ranges, as what stands before that may be a lie. Example: 10.0.0.0/8
+    #[arg(
+        long,
+        env = "TIDINGS_TRUSTED_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    pub(crate) trusted_proxy: Vec<AddressRange>,
 
     /// A platform admin key to accept from the start, for automation: tdg_ and 43 characters
     ///
@@ -62,6 +77,41 @@ pub(crate) struct HttpConfig {
     /// named is not limited. Each server counts for itself. Example: read=600,write=60,publish=6000
     #[arg(long, env = "TIDINGS_RATE_LIMIT", value_name = "CLASS=N,…")]
     pub(crate) rate_limit: Option<RateLimitConfig>,
+
+    /// What becomes of a payload that breaks the schema of its type in the catalog
+    ///
+    /// off: it is published as any other; warn: so it is, and the log and /metrics tell; reject: it
+    /// is refused with 422 that lists each violation. A type without a schema, or in no catalog,
+    /// is published always.
+    #[arg(
+        long,
+        env = "TIDINGS_CATALOG_ENFORCE",
+        value_name = "MODE",
+        value_enum,
+        default_value = "off"
+    )]
+    pub(crate) catalog_enforce: CatalogMode,
+}
+
+/// What becomes of a payload that breaks the schema of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CatalogMode {
+    /// Nothing; it is not looked at
+    Off,
+    /// It is told
+    Warn,
+    /// It is refused
+    Reject,
+}
+
+impl From<CatalogMode> for CatalogEnforcement {
+    fn from(mode: CatalogMode) -> Self {
+        match mode {
+            CatalogMode::Off => Self::Off,
+            CatalogMode::Warn => Self::Warn,
+            CatalogMode::Reject => Self::Reject,
+        }
+    }
 }
 
 /// The largest body of a published event, in bytes.
@@ -80,6 +130,11 @@ pub(crate) struct RateLimitConfig {
 }
 
 impl HttpConfig {
+    /// The proxies that are believed.
+    pub(crate) fn trusted_proxies(&self) -> Vec<IpNet> {
+        self.trusted_proxy.iter().map(|range| range.0).collect()
+    }
+
     /// The bootstrap key, checked. Its error does not repeat it.
     pub(crate) fn bootstrap_key(&self) -> anyhow::Result<Option<ApiKeyToken>> {
         self.bootstrap_key

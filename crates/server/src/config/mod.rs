@@ -15,6 +15,7 @@ mod delivery;
 mod file;
 mod http;
 mod logging;
+mod portal;
 mod secret_text;
 mod span;
 mod storage;
@@ -27,6 +28,7 @@ pub(crate) use database_url::{DatabaseUrl, PostgresUrl};
 pub(crate) use delivery::{DeliveryConfig, TargetConfig};
 pub(crate) use http::HttpConfig;
 pub(crate) use logging::LogConfig;
+pub(crate) use portal::PortalConfig;
 pub(crate) use secret_text::SecretText;
 pub(crate) use span::Span;
 pub(crate) use storage::{DatabaseConfig, DatabaseText, RetentionConfig};
@@ -61,6 +63,8 @@ pub(crate) struct ServeConfig {
     pub(crate) file: ConfigFile,
     #[command(flatten)]
     pub(crate) http: HttpConfig,
+    #[command(flatten)]
+    pub(crate) portal: PortalConfig,
     #[command(flatten)]
     pub(crate) database: DatabaseConfig,
     #[command(flatten)]

@@ -31,13 +31,13 @@ See everything on one screen.
 
 Starts the server on an embedded database in a temporary directory, and a receiver that fails twice \
 before it accepts. Then it makes an API key and two subscriptions, publishes events, shows whom each \
-was matched to, every attempt as it arrives with both signatures checked, the delivery log, and what \
-a polling reader sees. It ends by itself after a few seconds and leaves nothing behind.";
+was matched to, every attempt as it arrives with both signatures checked, the delivery log, what a \
+polling reader sees, and a link into the portal. It ends by itself after a few seconds and leaves nothing behind.";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   tidings demo           watch it, a few seconds
-  tidings demo --keep    and then try the API yourself; Ctrl-C ends it
+  tidings demo --keep    and then open the portal and try the API; Ctrl-C ends it
 
 Exit code 0: everything happened as shown; 1: something did not.";
 
@@ -47,7 +47,7 @@ const RETRY_SCHEDULE: &str = "400ms,800ms,1600ms";
 /// How to run the demo.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct DemoArgs {
-    /// Stay up afterwards, and show how to try the API
+    /// Stay up afterwards, for the portal and the API to be tried
     #[arg(long)]
     keep: bool,
 }

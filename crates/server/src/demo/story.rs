@@ -116,6 +116,9 @@ impl<'a> Story<'a> {
         self.screen
             .step(6, "Or poll: every event exactly once, by a cursor");
         self.poll(&[&paid, &refunded]).await?;
+
+        self.screen.step(7, "Or look at it all in the browser");
+        self.open_portal().await?;
         self.conclude();
         Ok(())
     }
@@ -371,6 +374,21 @@ impl<'a> Story<'a> {
             "Again",
             "GET /api/v1/events?cursor=…  []: nothing twice, nothing missed",
         );
+        Ok(())
+    }
+
+    /// Asks for a link into the portal, as a product does for its customer's admin.
+    async fn open_portal(&self) -> anyhow::Result<()> {
+        let wish = json!({"companyId": COMPANY, "role": "admin"});
+        let path = "/api/v1/portal/sessions";
+        let answer = self.post(&self.platform, path, wish.to_string()).await?;
+        answer.expect(StatusCode::CREATED)?;
+        let link = answer.text_at("url")?;
+        let screen = self.screen;
+        screen.row("Portal", screen.paint().cyan(link));
+        screen.note(&format!(
+            "opens it as an admin of {COMPANY}, once, as long as the demo runs: see --keep"
+        ));
         Ok(())
     }
 

@@ -149,6 +149,8 @@ async fn help_teaches_and_tells_no_secrets() {
         &["serve", "--help"],
         &["demo", "--help"],
         &["keys", "create", "--help"],
+        &["users", "create", "--help"],
+        &["users", "--help"],
         &["publish", "--help"],
         &["verify", "--help"],
         &["migrate", "--help"],

@@ -32,6 +32,8 @@ async fn the_demo_shows_everything_and_ends() {
         "shortened for the demo",
         "succeeded",
         "Cursor",
+        "/portal/enter/",
+        "as an admin of acme, once",
         "2 events published, both delivered, 4 attempts, 8 signatures checked.",
     ] {
         assert!(shown.contains(promise), "{promise} is missing in:\n{shown}");
@@ -57,16 +59,23 @@ async fn a_kept_demo_can_be_tried_until_a_signal() {
     let mut demo = command.spawn().unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let try_it = async {
+        let mut portal = String::new();
         while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, token)) = line.split_once("/portal/enter/") {
+                portal = format!("/portal/enter/{}", token.trim());
+            }
             if let Some((_, rest)) = line.split_once("export TIDINGS_API_KEY=") {
                 let (key, server) = rest.split_once(" TIDINGS_SERVER=").unwrap();
-                return (key.to_owned(), server.to_owned());
+                return (key.to_owned(), server.to_owned(), portal);
             }
         }
         panic!("it does not say how to try it");
     };
-    let (key, server) = timeout(PATIENCE, try_it).await.unwrap();
+    let (key, server, portal) = timeout(PATIENCE, try_it).await.unwrap();
     let client = HttpClient::new(&server, Some(&key)).unwrap();
+    let entered = client.send(Call::get(&portal)).await.unwrap();
+    assert_eq!(entered.status(), 303);
+    assert_eq!(entered.headers()["location"], "/portal/c/acme");
     let event = r#"{"type":"invoice.paid","payload":{}}"#;
     let answer = client
         .send(Call::post("/api/v1/events", event))

@@ -9,18 +9,23 @@
     reason = "a test that meets what it does not expect has failed"
 )]
 
+mod client_address;
 mod commands;
 mod copy;
 mod crash;
 mod database_trouble;
 mod delivery;
 mod demo;
+mod documents;
 mod equal_servers;
+mod figures;
 mod fleet;
 mod home;
 #[path = "../../src/http_client.rs"]
 mod http_client;
+mod listen;
 mod node_loss;
+mod portal;
 mod program;
 mod receiver;
 mod rolling_restart;
@@ -31,4 +36,5 @@ mod startup;
 mod startup_postgresql;
 mod storage;
 mod tls;
+mod users;
 mod wrong_clock;

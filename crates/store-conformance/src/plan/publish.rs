@@ -150,7 +150,7 @@ impl Run<'_> {
         };
         let store = self.scenario.store();
         let replayed = store
-            .replay(Some(&shown.company), shown.id, window, now)
+            .replay(Some(&shown.company), shown.id, window, now, None)
             .await;
         assert_eq!(
             replayed.expect(WORKS),

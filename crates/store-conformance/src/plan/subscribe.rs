@@ -7,7 +7,7 @@ use tidings_domain::{
 use tidings_store::{Deleted, NewSubscription, Rotated, SubscriptionChange, Updated};
 
 use super::Run;
-use crate::scenario::{DAY_MS, WORKS, types_of, url};
+use crate::scenario::{BY, DAY_MS, WORKS, types_of, url};
 
 /// The most subscriptions that exist at a time.
 const SUBSCRIPTIONS_MAX: usize = 15;
@@ -64,7 +64,14 @@ impl Run<'_> {
         let (company, id) = (Some(before.company.clone()), before.id);
         let store = self.scenario.store();
         let updated = store
-            .update_subscription(company.as_ref(), id, expected_version, change.clone(), now)
+            .update_subscription(
+                company.as_ref(),
+                id,
+                expected_version,
+                change.clone(),
+                now,
+                &BY,
+            )
             .await
             .expect(WORKS);
         self.note(format!("change {id}: {}", name(&updated)));
@@ -141,7 +148,7 @@ impl Run<'_> {
         let deleted = self
             .scenario
             .store()
-            .delete_subscription(Some(&company), id, now)
+            .delete_subscription(Some(&company), id, now, &BY)
             .await;
         assert_eq!(deleted, Ok(Deleted::Gone));
         assert!(self.scenario.store().endpoint(id).is_none());
@@ -160,7 +167,7 @@ impl Run<'_> {
         let until = self.scenario.later(DAY_MS);
         let store = self.scenario.store();
         let rotated = store
-            .rotate_secret(None, id, secret.clone(), now, until)
+            .rotate_secret(None, id, secret.clone(), now, until, &BY)
             .await;
         if deleted {
             assert_eq!(rotated, Ok(Rotated::NotFound));

@@ -14,6 +14,7 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
+use super::portal_lines;
 use crate::{
     failure::Failure,
     queue_rows::{FREE, KEPT},
@@ -29,6 +30,12 @@ pub(super) fn table(table: CopyTable) -> (&'static str, &'static str) {
         CopyTable::Promises => ("idempotency", "seq"),
         CopyTable::Queue => ("queue", "position"),
         CopyTable::Attempts => ("attempts", "seq"),
+        CopyTable::Users => ("users", "seq"),
+        CopyTable::Links => ("links", "seq"),
+        CopyTable::Sessions => ("sessions", "seq"),
+        CopyTable::Audit => ("audit_log", "seq"),
+        CopyTable::Figures => ("figures", "start_ms"),
+        CopyTable::EventTypes => ("event_types", "seq"),
     }
 }
 
@@ -46,15 +53,21 @@ pub(super) async fn write(
         Rows::Promises(rows) => write_promises(transaction, rows).await,
         Rows::Queue(rows) => write_queue(transaction, rows).await,
         Rows::Attempts(rows) => write_attempts(transaction, rows).await,
+        Rows::Users(rows) => portal_lines::write_users(transaction, rows).await,
+        Rows::Links(rows) => portal_lines::write_links(transaction, rows).await,
+        Rows::Sessions(rows) => portal_lines::write_sessions(transaction, rows).await,
+        Rows::Audit(rows) => portal_lines::write_audit(transaction, rows).await,
+        Rows::Figures(rows) => portal_lines::write_figures(transaction, rows).await,
+        Rows::EventTypes(rows) => portal_lines::write_event_types(transaction, rows).await,
     }
 }
 
 /// A `COPY` on its way.
-struct Lines(Pin<Box<BinaryCopyInWriter>>);
+pub(super) struct Lines(Pin<Box<BinaryCopyInWriter>>);
 
 impl Lines {
     /// Into these columns, given as `name type, …`.
-    async fn begin(
+    pub(super) async fn begin(
         transaction: &Transaction<'_>,
         table: &str,
         columns: &[(&str, Type)],
@@ -69,11 +82,11 @@ impl Lines {
         Ok(Self(Box::pin(BinaryCopyInWriter::new(sink, &types))))
     }
 
-    async fn line(&mut self, values: &[&(dyn ToSql + Sync)]) -> Result<(), Failure> {
+    pub(super) async fn line(&mut self, values: &[&(dyn ToSql + Sync)]) -> Result<(), Failure> {
         Ok(self.0.as_mut().write(values).await?)
     }
 
-    async fn end(mut self) -> Result<(), Failure> {
+    pub(super) async fn end(mut self) -> Result<(), Failure> {
         self.0.as_mut().finish().await?;
         Ok(())
     }

@@ -3,9 +3,10 @@
 //!
 //! One connection does everything and holds a lock that lets no second copy in. How far it is
 //! stands in `settings`; as long as it stands there, no server starts. The rows themselves are
-//! written in [`mod@lines`].
+//! written in [`mod@lines`] and [`portal_lines`].
 
 mod lines;
+mod portal_lines;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -192,6 +193,23 @@ impl PostgresCopyTarget {
         Err(CopyError::InUse)
     }
 
+    /// Removes what is there without anybody's use, see [`refuse_rows`], from tables whose first
+    /// row is still to come.
+    async fn drop_unused(&self) -> Result<(), Failure> {
+        for (table, sql) in [
+            (
+                CopyTable::Links,
+                "DELETE FROM links WHERE purpose = 'setup'",
+            ),
+            (CopyTable::EventTypes, "DELETE FROM event_types"),
+        ] {
+            if self.note.progress[table] == Progress::default() {
+                self.db().execute(sql, &[]).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn is_used(&self) -> Result<bool, Failure> {
         let sql = "SELECT FROM pg_stat_activity
                    WHERE datname = current_database() AND application_name = 'tidings'
@@ -254,12 +272,25 @@ impl PostgresCopyTarget {
             &[&floors.position, &BOOK_VERSION],
         )
         .await?;
+        db.execute("UPDATE catalog_state SET version = version + 1", &[])
+            .await?;
         for (sequence, highest) in [
             ("attempt_numbers", floors.attempt),
             ("subscriptions_seq_seq", floors.subscription),
             ("api_keys_seq_seq", floors.key),
             ("idempotency_seq_seq", floors.promise),
             ("leases_id_seq", floors.lease),
+            ("users_seq_seq", survey.tally.highest[CopyTable::Users]),
+            ("links_seq_seq", survey.tally.highest[CopyTable::Links]),
+            (
+                "sessions_seq_seq",
+                survey.tally.highest[CopyTable::Sessions],
+            ),
+            ("audit_log_seq_seq", survey.tally.highest[CopyTable::Audit]),
+            (
+                "event_types_seq_seq",
+                survey.tally.highest[CopyTable::EventTypes],
+            ),
         ] {
             // A sequence is never behind what it has given out itself, and never at 0.
             db.query(
@@ -282,6 +313,9 @@ impl CopyTarget for PostgresCopyTarget {
         if start == Start::Afresh {
             self.refuse_nodes(check_before).await?;
         }
+        if start != Start::Finished {
+            self.drop_unused().await.map_err(failed)?;
+        }
         Ok((start, self.note.progress))
     }
 
@@ -302,14 +336,21 @@ impl CopyTarget for PostgresCopyTarget {
     }
 }
 
-/// Refuses a database that somebody has used.
+/// Refuses a database that somebody has used. It begins with the event types that are shipped, and
+/// a server that was started on it and found no user has left a link by which the first one is
+/// made; that is no use of it.
 async fn refuse_rows<C: GenericClient>(db: &Database<'_, C>, head: i64) -> Result<(), CopyError> {
     if head > 0 {
         return Err(CopyError::NotEmpty("events were published to it".into()));
     }
     for table in CopyTable::ALL {
         let (name, _) = lines::table(table);
-        let sql = format!("SELECT FROM {name} LIMIT 1");
+        let sql = match table {
+            CopyTable::Links => "SELECT FROM links WHERE purpose <> 'setup' LIMIT 1".to_owned(),
+            // Whoever changed the catalog has left a line in the audit log.
+            CopyTable::EventTypes => continue,
+            _ => format!("SELECT FROM {name} LIMIT 1"),
+        };
         if db.first(&sql, &[]).await.map_err(failed)?.is_some() {
             let what = format!("it holds rows in {name}: {}", table.as_str());
             return Err(CopyError::NotEmpty(what));

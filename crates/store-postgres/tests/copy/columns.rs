@@ -38,6 +38,25 @@ INSERT INTO attempts
     FROM events WHERE position = 6;
 INSERT INTO idempotency VALUES (80, 'acme', 'k|"', randomblob(32), 6, 1, 81),
     (82, 'umbrella', 'k', randomblob(32), 8, 1, 83);
+INSERT INTO users VALUES (84, randomblob(16), 'ada@example.com', '$argon2id$x', 101, 102),
+    (86, randomblob(16), 'bob@example.com', '$argon2id$y', 103, NULL);
+INSERT INTO links VALUES (87, randomblob(32), 'enter', 'acme', 'viewer', 104),
+    (88, randomblob(32), 'setup', NULL, NULL, 105);
+INSERT INTO sessions
+    SELECT 89, randomblob(32), id, NULL, NULL, 106, 107 FROM users WHERE seq = 84;
+INSERT INTO sessions VALUES (90, randomblob(32), NULL, 'umbrella', 'admin', 108, 109);
+INSERT INTO audit_log VALUES
+    (91, 110, 'acme', 'key', randomblob(16), 'a|"''' || char(0), '2001:db8::1', 'key.revoked',
+     'key_1' || char(0), '[{"field":"name","before":"\u0000","after":null}]'),
+    (92, 111, NULL, 'server', NULL, NULL, NULL, 'user.created', '', '[]');
+INSERT INTO figures VALUES
+    (1, 0, '', 120000, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17),
+    (3, 2, 'acme', 3600000, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37);
+DELETE FROM event_types;
+INSERT INTO event_types VALUES
+    (501, 'client.created', 'a|"''' || char(0), '{"a": 1.50, "b": "\u0000"}',
+     '{"type":"object"}', 1),
+    (503, 'a.b', '', NULL, NULL, 0);
 INSERT OR REPLACE INTO settings VALUES ('position_floor', 100), ('attempt_floor', 200);
 INSERT INTO leases VALUES (300, 0);
 UPDATE sqlite_sequence SET seq = 400 WHERE name = 'subscriptions';
@@ -45,7 +64,7 @@ UPDATE sqlite_sequence SET seq = 400 WHERE name = 'subscriptions';
 
 /// A table: its columns in both databases alike, bytes and texts of any kind, truths, and what it
 /// is ordered by.
-const TABLES: [(&str, &str, &str, &str, &str); 6] = [
+const TABLES: [(&str, &str, &str, &str, &str); 12] = [
     (
         "api_keys",
         "seq, company_id, scopes, expires_ms, created_ms, last_used_ms, revoked_ms",
@@ -89,6 +108,50 @@ const TABLES: [(&str, &str, &str, &str, &str); 6] = [
          status, next_attempt_ms, url, user_agent",
         "id, event_id, signatures, response_headers, response_body",
         "ended, body_truncated",
+        "seq",
+    ),
+    (
+        "users",
+        "seq, email, password_hash, created_ms, last_sign_in_ms",
+        "id",
+        "",
+        "seq",
+    ),
+    (
+        "links",
+        "seq, purpose, company_id, role, expires_ms",
+        "hash",
+        "",
+        "seq",
+    ),
+    (
+        "sessions",
+        "seq, company_id, role, created_ms, expires_ms",
+        "hash, user_id",
+        "",
+        "seq",
+    ),
+    (
+        "audit_log",
+        "seq, at_ms, company_id, actor_kind, address, action",
+        "actor_id, actor_name, target, changes",
+        "",
+        "seq",
+    ),
+    (
+        "figures",
+        "resolution, subscription, company_id, start_ms, published, succeeded, failed, elapsed_2, \
+         elapsed_5, elapsed_10, elapsed_25, elapsed_50, elapsed_100, elapsed_250, elapsed_500, \
+         elapsed_1000, elapsed_2500, elapsed_5000, elapsed_10000, elapsed_30000, elapsed_more",
+        "",
+        "",
+        "resolution, subscription",
+    ),
+    (
+        "event_types",
+        "seq, name",
+        "description, sample_payload, schema",
+        "deprecated",
         "seq",
     ),
 ];
@@ -136,7 +199,9 @@ async fn every_value_arrives_and_numbers_go_on_beyond() {
             format!("CASE WHEN {name} IS NOT NULL THEN lower(hex(CAST({name} AS BLOB))) END")
         });
         let bytes_here = each(bytes, |name| match name {
-            "id" | "event_id" => format!("encode(uuid_send({name}), 'hex')"),
+            "id" | "event_id" | "user_id" | "actor_id" => {
+                format!("encode(uuid_send({name}), 'hex')")
+            }
             _ => format!("encode({name}, 'hex')"),
         });
         let truths_here = each(truths, |name| format!("{name}::int"));
@@ -181,6 +246,11 @@ async fn every_value_arrives_and_numbers_go_on_beyond() {
         ("api_keys_seq_seq", 5),
         ("idempotency_seq_seq", 82),
         ("leases_id_seq", 300),
+        ("users_seq_seq", 86),
+        ("links_seq_seq", 88),
+        ("sessions_seq_seq", 90),
+        ("audit_log_seq_seq", 92),
+        ("event_types_seq_seq", 503),
     ] {
         let next = sql(&format!("SELECT nextval('{sequence}')"));
         assert_eq!(next, (highest + 1).to_string(), "{sequence}");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::{join, join_all, join3};
-use tidings_domain::id::EventId;
+use tidings_domain::{actor::Actor, id::EventId};
 use tidings_store::{
     Appended, Delivery, DeliveryQueue as _, EventLog as _, Settled, StoreError,
     SubscriptionBook as _, Upkeep as _,
@@ -210,7 +210,11 @@ async fn everything_goes_on_after_all_connections_were_cut() {
     let new = other.new_subscription();
     let subscription = new.id;
     until("the other node's pool has connections again", async || {
-        other.store.create_subscription(new.clone()).await.is_ok()
+        other
+            .store
+            .create_subscription(new.clone(), &Actor::COMMAND)
+            .await
+            .is_ok()
     })
     .await;
     until("the node hears of it", async || {

@@ -89,7 +89,7 @@ async fn two_replays_at_once_bring_everything_once() {
         until: None,
         scope: ReplayScope::Failed,
     };
-    let replay = |node: usize| nodes[node].replay(None, to, window, day(0));
+    let replay = |node: usize| nodes[node].replay(None, to, window, day(0), None);
     let (one, other, early) = tokio::join!(replay(0), replay(1), stage.claim(day(0)));
     let queued = [one, other].map(|replayed| match replayed {
         Ok(Replayed::Queued(queued)) => queued,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 use tidings_domain::{
+    actor::Actor,
     attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
     clock::ManualClock,
     company::CompanyId,
@@ -127,11 +128,15 @@ impl Node {
     }
 
     pub(crate) fn event(&self) -> Arc<Event> {
+        self.event_of(&acme())
+    }
+
+    pub(crate) fn event_of(&self, company: &CompanyId) -> Arc<Event> {
         Arc::new(Event::new(
             EventId::new(now(), &self.random),
             EventType::parse("a.b").expect("an event type"),
             now(),
-            acme(),
+            company.clone(),
             JsonObject::EMPTY,
             JsonObject::EMPTY,
         ))
@@ -164,7 +169,11 @@ impl Node {
     /// A subscription to everything.
     pub(crate) async fn subscribe(&self) -> SubscriptionId {
         let new = self.new_subscription();
-        self.store.create_subscription(new).await.expect(WORKS).id
+        self.store
+            .create_subscription(new, &Actor::COMMAND)
+            .await
+            .expect(WORKS)
+            .id
     }
 
     /// The company's events beyond a position, and where to go on.

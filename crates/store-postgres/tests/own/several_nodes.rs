@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, Scope},
     id::ApiKeyId,
     random::SeededRandom,
@@ -116,9 +117,10 @@ async fn a_change_of_the_book_holds_for_every_node_at_once() {
             enabled: Some(false),
             ..SubscriptionChange::default()
         };
-        let update = other
-            .store
-            .update_subscription(None, subscription, None, off, now());
+        let update =
+            other
+                .store
+                .update_subscription(None, subscription, None, off, now(), &Actor::COMMAND);
         update.await.expect(WORKS);
         one.store.append(one.publication(1)).await.expect(WORKS);
         assert!(
@@ -344,14 +346,20 @@ async fn a_revoked_key_is_refused_by_every_node_at_once() {
     };
     let id = key.id;
     let new = NewApiKey { key, hash: HASH };
-    one.store.create_key(new).await.expect(WORKS);
+    one.store
+        .create_key(new, &Actor::COMMAND)
+        .await
+        .expect(WORKS);
     assert!(other.store.key_by_hash(&HASH).await.expect(WORKS).is_some());
     until("the other node has it in memory", async || {
         let seen = sql(&database, "SELECT min(seen_version) FROM leases");
         seen.trim() == sql(&database, "SELECT book_version FROM log_heads").trim()
     })
     .await;
-    assert_eq!(one.store.revoke_key(None, id, now()).await, Ok(true));
+    assert_eq!(
+        one.store.revoke_key(None, id, now(), &Actor::COMMAND).await,
+        Ok(true)
+    );
     assert!(other.store.key_by_hash(&HASH).await.expect(WORKS).is_none());
     assert!(one.store.key_by_hash(&HASH).await.expect(WORKS).is_none());
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use tidings_domain::{
+    actor::Actor,
     attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
     company::CompanyId,
     cursor::Order,
@@ -127,7 +128,11 @@ impl Stage {
             max_per_second: None,
             now,
         };
-        self.store.create_subscription(new).await.expect(WORKS).id
+        self.store
+            .create_subscription(new, &Actor::COMMAND)
+            .await
+            .expect(WORKS)
+            .id
     }
 
     /// The ids of everything in the log.

@@ -1,8 +1,11 @@
-//! What this store does beyond the conformance suite: group commit, opening files, and copying away.
+//! What this store does beyond the conformance suite: group commit, opening files, copying away, and
+//! when figures reach the file.
 
+mod beside;
 mod copying;
 #[path = "../directory/mod.rs"]
 mod directory;
+mod figures;
 mod group_commit;
 mod opening;
 mod stage;

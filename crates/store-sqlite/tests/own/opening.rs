@@ -4,12 +4,13 @@ use std::{fs, path::Path};
 
 use rusqlite::Connection;
 use tidings_domain::{
+    actor::Actor,
     api_key::{ApiKey, ApiKeyToken, Scope},
     id::ApiKeyId,
 };
 use tidings_store::{
-    Appended, DeliveryQueue as _, EventLog as _, KeyRing as _, NewApiKey, StoreError, StoreMetrics,
-    Upkeep as _,
+    Appended, Dashboards as _, DeliveryQueue as _, EventLog as _, KeyRing as _, NewApiKey,
+    StoreError, StoreMetrics, Upkeep as _,
 };
 use tidings_store_sqlite::{OpenError, SqliteStore};
 
@@ -168,14 +169,20 @@ async fn a_key_made_beside_a_server_is_found_and_revoked() {
         key: key.clone(),
         hash: token.hash(),
     };
-    beside.create_key(new).await.unwrap();
+    beside.create_key(new, &Actor::COMMAND).await.unwrap();
     for _ in 0..2 {
         assert_eq!(
             stage.store.key_by_hash(&token.hash()).await,
             Ok(Some(key.clone()))
         );
     }
-    assert_eq!(stage.store.revoke_key(None, key.id, now()).await, Ok(true));
+    assert_eq!(
+        stage
+            .store
+            .revoke_key(None, key.id, now(), &Actor::COMMAND)
+            .await,
+        Ok(true)
+    );
     assert_eq!(stage.store.key_by_hash(&token.hash()).await, Ok(None));
 }
 
@@ -199,6 +206,7 @@ async fn an_idle_store_writes_nothing() {
         let claimed = stage.store.claim(lease, now, 100, &handover).await.unwrap();
         assert!(claimed.deliveries.is_empty() && claimed.next_due.is_none());
         assert_eq!(stage.store.tidy(now, retention).await, Ok(false));
+        stage.store.write_figures().await.unwrap();
     }
     assert_eq!(stage.metrics.statements.get(), before);
 }

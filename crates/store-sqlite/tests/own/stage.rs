@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use tidings_domain::{
+    actor::Actor,
     attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
     company::CompanyId,
     cursor::Order,
@@ -100,7 +101,7 @@ impl Stage {
             max_per_second: None,
             now: now(),
         };
-        let made = self.store.create_subscription(new).await;
+        let made = self.store.create_subscription(new, &Actor::COMMAND).await;
         made.expect("the subscription is made").id
     }
 

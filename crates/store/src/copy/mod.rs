@@ -8,6 +8,7 @@
 //! told of the progress, is decided elsewhere.
 
 mod note;
+mod portal_rows;
 mod rows;
 mod run;
 mod table;
@@ -15,6 +16,7 @@ mod table;
 use async_trait::async_trait;
 
 pub use note::CopyNote;
+pub use portal_rows::{AuditRow, EventTypeRow, FigureRow, LinkRow, SessionRow, UserRow};
 pub use rows::{
     AttemptRow, EventRow, HistoryRow, KeyRow, PromiseRow, QueueRow, Rows, SubscriptionRow,
 };
@@ -206,6 +208,12 @@ impl Batch {
             Rows::Promises(_) => CopyTable::Promises,
             Rows::Queue(_) => CopyTable::Queue,
             Rows::Attempts(_) => CopyTable::Attempts,
+            Rows::Users(_) => CopyTable::Users,
+            Rows::Links(_) => CopyTable::Links,
+            Rows::Sessions(_) => CopyTable::Sessions,
+            Rows::Audit(_) => CopyTable::Audit,
+            Rows::Figures(_) => CopyTable::Figures,
+            Rows::EventTypes(_) => CopyTable::EventTypes,
         }
     }
 }

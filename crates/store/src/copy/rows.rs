@@ -4,6 +4,7 @@
 //! Times are milliseconds since the Unix epoch, ids the 16 bytes behind the shown form. Nothing is
 //! parsed or opened on the way: sealed secrets stay sealed, and bytes stay as they are.
 
+use super::portal_rows::{AuditRow, EventTypeRow, FigureRow, LinkRow, SessionRow, UserRow};
 use crate::Seq;
 
 /// Rows of one table.
@@ -23,6 +24,18 @@ pub enum Rows {
     Queue(Vec<QueueRow>),
     /// The delivery log.
     Attempts(Vec<AttemptRow>),
+    /// Users of the portal.
+    Users(Vec<UserRow>),
+    /// Links that are good once.
+    Links(Vec<LinkRow>),
+    /// Sessions of the portal.
+    Sessions(Vec<SessionRow>),
+    /// The audit log.
+    Audit(Vec<AuditRow>),
+    /// Figures.
+    Figures(Vec<FigureRow>),
+    /// The catalog of event types.
+    EventTypes(Vec<EventTypeRow>),
 }
 
 /// An API key.
@@ -241,6 +254,12 @@ impl Rows {
             Self::Promises(rows) => rows.len(),
             Self::Queue(rows) => rows.len(),
             Self::Attempts(rows) => rows.len(),
+            Self::Users(rows) => rows.len(),
+            Self::Links(rows) => rows.len(),
+            Self::Sessions(rows) => rows.len(),
+            Self::Audit(rows) => rows.len(),
+            Self::Figures(rows) => rows.len(),
+            Self::EventTypes(rows) => rows.len(),
         }
     }
 

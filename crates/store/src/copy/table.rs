@@ -19,6 +19,19 @@ pub enum CopyTable {
     Queue,
     /// The delivery log, by the number of the attempt.
     Attempts,
+    /// Users of the portal, by their number.
+    Users,
+    /// Links that are good once, by their number.
+    Links,
+    /// Sessions of the portal, by their number.
+    Sessions,
+    /// The audit log, by the number of the line.
+    Audit,
+    /// Figures, by resolution and the time at which the stretch begins, and within that counted
+    /// from 1 in the order of subscription and company. Their highest number is the latest time.
+    Figures,
+    /// The catalog of event types, by their number.
+    EventTypes,
 }
 
 /// A value for each table.
@@ -27,7 +40,7 @@ pub struct PerTable<T>([T; CopyTable::ALL.len()]);
 
 impl CopyTable {
     /// All of them, in the order in which they are copied.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Keys,
         Self::Subscriptions,
         Self::History,
@@ -35,6 +48,12 @@ impl CopyTable {
         Self::Promises,
         Self::Queue,
         Self::Attempts,
+        Self::Users,
+        Self::Links,
+        Self::Sessions,
+        Self::Audit,
+        Self::Figures,
+        Self::EventTypes,
     ];
 
     /// What is in it, in words for people.
@@ -48,6 +67,12 @@ impl CopyTable {
             Self::Promises => "idempotency keys",
             Self::Queue => "deliveries owed",
             Self::Attempts => "delivery log",
+            Self::Users => "users",
+            Self::Links => "portal links",
+            Self::Sessions => "portal sessions",
+            Self::Audit => "audit log",
+            Self::Figures => "figures",
+            Self::EventTypes => "event types",
         }
     }
 }

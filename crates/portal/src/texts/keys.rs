@@ -1,0 +1,108 @@
+//! What the pages about API keys say.
+
+use tidings_domain::api_key::Scope;
+
+#[derive(Debug)]
+pub(crate) struct KeyTexts {
+    pub(crate) title: &'static str,
+    pub(crate) platform_title: &'static str,
+    pub(crate) why: &'static str,
+    pub(crate) platform_why: &'static str,
+    pub(crate) new: &'static str,
+    pub(crate) none_yet: &'static str,
+    pub(crate) none_yet_advice: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) name_hint: &'static str,
+    pub(crate) scopes: &'static str,
+    pub(crate) created: &'static str,
+    pub(crate) expires: &'static str,
+    pub(crate) last_used: &'static str,
+    pub(crate) never: &'static str,
+    pub(crate) expired: &'static str,
+    pub(crate) actions: &'static str,
+    pub(crate) revoke: &'static str,
+    pub(crate) revoke_really: &'static str,
+    pub(crate) revoke_what: &'static str,
+    pub(crate) until: &'static str,
+    pub(crate) until_hint: &'static str,
+    pub(crate) create: &'static str,
+    pub(crate) made: &'static str,
+    pub(crate) made_advice: &'static str,
+    pub(crate) the_key: &'static str,
+    pub(crate) try_it: &'static str,
+    pub(crate) try_it_advice: &'static str,
+    pub(crate) back: &'static str,
+    pub(crate) name_missing: &'static str,
+    pub(crate) scopes_none: &'static str,
+    pub(crate) expiry_choice: &'static str,
+    pub(crate) until_malformed: &'static str,
+    pub(crate) until_past: &'static str,
+    /// Choices of the form, by the word that it sends.
+    pub(crate) expiries: &'static [(&'static str, &'static str)],
+    events_read: &'static str,
+    events_write: &'static str,
+    webhooks_read: &'static str,
+    webhooks_write: &'static str,
+    admin: &'static str,
+}
+
+pub(super) const ENGLISH: KeyTexts = KeyTexts {
+    title: "API keys",
+    platform_title: "The platform's API keys",
+    why: "Programs call the API with a key. These belong to this company alone.",
+    platform_why: "Keys of the platform may act for every company. A company's own keys stand on its pages.",
+    new: "New API key",
+    none_yet: "There is no API key yet.",
+    none_yet_advice: "Make one for each program that publishes events or manages webhooks, so that each can be revoked by itself.",
+    name: "Name",
+    name_hint: "Which program will use it, such as “billing service”. 1 to 100 characters.",
+    scopes: "What it allows",
+    created: "Created",
+    expires: "Expires",
+    last_used: "Last used",
+    never: "never",
+    expired: "expired",
+    actions: "Actions",
+    revoke: "Revoke…",
+    revoke_really: "Revoke key",
+    revoke_what: "Programs that use this key are refused at once. This cannot be undone.",
+    until: "Last day",
+    until_hint: "Counts where “until a day” is chosen: the key ends with this day, in UTC.",
+    create: "Create key",
+    made: "The key is made",
+    made_advice: "Copy it now: it is shown this once. Only a hash of it is stored, so nobody can show it again.",
+    the_key: "API key",
+    try_it: "Try it",
+    try_it_advice: "This asks whose key it is; any scope will do.",
+    back: "To the list of keys",
+    name_missing: "Name must say which program will use the key.",
+    scopes_none: "Choose at least one thing that the key allows.",
+    expiry_choice: "Choose one of the ends in the list.",
+    until_malformed: "Last day must be a date like 2027-01-31.",
+    until_past: "Last day must not be over yet.",
+    expiries: &[
+        ("30", "in 30 days"),
+        ("90", "in 90 days"),
+        ("365", "in a year"),
+        ("date", "until a day"),
+        ("never", "never"),
+    ],
+    events_read: "Read and poll events.",
+    events_write: "Publish events.",
+    webhooks_read: "See webhooks and the delivery log.",
+    webhooks_write: "Make, change and delete webhooks; includes seeing them.",
+    admin: "Everything above, and making and revoking keys.",
+};
+
+impl KeyTexts {
+    /// What a scope allows.
+    pub(crate) fn scope(&self, scope: Scope) -> &'static str {
+        match scope {
+            Scope::EventsRead => self.events_read,
+            Scope::EventsWrite => self.events_write,
+            Scope::WebhooksRead => self.webhooks_read,
+            Scope::WebhooksWrite => self.webhooks_write,
+            Scope::Admin => self.admin,
+        }
+    }
+}

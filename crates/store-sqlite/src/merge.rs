@@ -1,0 +1,154 @@
+//! The delivery log of several subscriptions as one, in order, by the index alone.
+//!
+//! Of each subscription a few places are read ahead, more each time, so that a busy one is read in
+//! long pieces and a quiet one costs one look.
+
+use std::collections::{BinaryHeap, VecDeque};
+
+use rusqlite::{Connection, params};
+use tidings_domain::cursor::Order;
+use tidings_store::{Position, Seq};
+
+use crate::failure::Failure;
+
+/// Places that are read at once of one subscription: the first time, and at the most.
+const AHEAD_FIRST: i64 = 8;
+const AHEAD_MAX: i64 = 512;
+
+/// Exclusive bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Between {
+    pub(crate) above: Position,
+    pub(crate) below: Position,
+}
+
+/// Places from several sources.
+pub(crate) struct Merge {
+    order: Order,
+    sources: Vec<Source>,
+    /// The next place of each source that has any, and which source that is. The greatest comes
+    /// first, so places stand in it as they are, or negative to have the oldest first.
+    next: BinaryHeap<(Position, usize)>,
+}
+
+/// One subscription's places.
+struct Source {
+    /// None where all of them are at hand.
+    subscription: Option<Seq>,
+    /// What is yet to be read.
+    left: Between,
+    ahead: VecDeque<Position>,
+    read_next: i64,
+}
+
+impl Merge {
+    /// The log of these subscriptions.
+    pub(crate) fn of_subscriptions(
+        conn: &Connection,
+        subscriptions: Vec<Seq>,
+        order: Order,
+        between: Between,
+    ) -> Result<Self, Failure> {
+        let source = |subscription| Source {
+            subscription: Some(subscription),
+            left: between,
+            ahead: VecDeque::new(),
+            read_next: AHEAD_FIRST,
+        };
+        let mut merge = Self {
+            order,
+            sources: subscriptions.into_iter().map(source).collect(),
+            next: BinaryHeap::new(),
+        };
+        for source in 0..merge.sources.len() {
+            merge.line_up(conn, source)?;
+        }
+        Ok(merge)
+    }
+
+    /// These places, as far as they are between the bounds.
+    pub(crate) fn of_places(mut places: Vec<Position>, order: Order, between: Between) -> Self {
+        places.retain(|&place| between.above < place && place < between.below);
+        places.sort_unstable();
+        if order == Order::Descending {
+            places.reverse();
+        }
+        let mut ahead = VecDeque::from(places);
+        let first = ahead.pop_front().map(|place| (rank(order, place), 0));
+        Self {
+            order,
+            sources: vec![Source {
+                subscription: None,
+                left: between,
+                ahead,
+                read_next: 0,
+            }],
+            next: first.into_iter().collect(),
+        }
+    }
+
+    /// The next place.
+    pub(crate) fn peek(&self) -> Option<Position> {
+        self.next
+            .peek()
+            .map(|&(ranked, _)| rank(self.order, ranked))
+    }
+
+    /// Goes on behind it.
+    pub(crate) fn advance(&mut self, conn: &Connection) -> Result<(), Failure> {
+        match self.next.pop() {
+            Some((_, source)) => self.line_up(conn, source),
+            None => Ok(()),
+        }
+    }
+
+    /// Lines up a source with its next place.
+    fn line_up(&mut self, conn: &Connection, number: usize) -> Result<(), Failure> {
+        let source = &mut self.sources[number];
+        if source.ahead.is_empty() {
+            source.read_ahead(conn, self.order)?;
+        }
+        if let Some(place) = source.ahead.pop_front() {
+            self.next.push((rank(self.order, place), number));
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    fn read_ahead(&mut self, conn: &Connection, order: Order) -> Result<(), Failure> {
+        let Some(subscription) = self.subscription else {
+            return Ok(());
+        };
+        let Between { above, below } = self.left;
+        let mut statement = conn.prepare_cached(match order {
+            Order::Ascending => {
+                "SELECT seq FROM attempts INDEXED BY attempts_by_subscription
+                 WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq LIMIT ?"
+            }
+            Order::Descending => {
+                "SELECT seq FROM attempts INDEXED BY attempts_by_subscription
+                 WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+            }
+        })?;
+        let mut rows = statement.query(params![subscription, above, below, self.read_next])?;
+        while let Some(row) = rows.next()? {
+            self.ahead.push_back(row.get(0)?);
+        }
+        match (self.ahead.back(), order) {
+            (Some(&last), Order::Ascending) => self.left.above = last,
+            (Some(&last), Order::Descending) => self.left.below = last,
+            (None, _) => self.subscription = None,
+        }
+        self.read_next = (self.read_next * 8).min(AHEAD_MAX);
+        Ok(())
+    }
+}
+
+/// A place as the heap has it, and back.
+fn rank(order: Order, place: Position) -> Position {
+    match order {
+        Order::Ascending => -place,
+        Order::Descending => place,
+    }
+}
