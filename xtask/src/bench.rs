@@ -6,14 +6,24 @@
 //! [`report`] makes the table.
 
 mod ends;
+mod engine;
 mod ground;
+mod growth;
+mod growth_plot;
 mod guard;
+mod idle;
 mod machine;
 mod noisy;
+mod owed;
+mod pages;
 mod process;
 mod report;
 mod run_once;
 mod scenario;
+mod streams;
+mod yardstick;
+
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::{Args, Subcommand};
@@ -44,7 +54,13 @@ Examples:
   cargo xtask bench --database postgres            on PostgreSQL, with 1, 2 and 3 nodes
   cargo xtask bench --database postgres --scenario one --nodes 2
   cargo xtask bench --guard                        instructions of small things, against the record
-  cargo xtask bench noisy                          what one company's trouble costs another";
+  cargo xtask bench noisy                          what one company's trouble costs another
+  cargo xtask bench growth                         with many subscriptions, companies, events
+  cargo xtask bench owed                           a million deliveries owed to a dead endpoint
+  cargo xtask bench idle                           a server that has nothing to do
+  cargo xtask bench pages                          the portal with a million attempts
+  cargo xtask bench streams                        10,000 streams without an event
+  cargo xtask bench engine                         attempts alone, over TLS";
 
 /// What to measure, how often, for how long.
 #[derive(Args, Debug)]
@@ -101,6 +117,38 @@ enum Special {
     /// What one company's trouble costs another
     #[command(long_about = noisy::ABOUT)]
     Noisy(noisy::NoisyArgs),
+    /// What a delivery costs as everything grows
+    #[command(long_about = growth::ABOUT)]
+    Growth(growth::GrowthArgs),
+    /// What a dead endpoint costs that is owed a million events
+    #[command(long_about = owed::ABOUT)]
+    Owed(owed::OwedArgs),
+    /// What a server costs that has nothing to do
+    #[command(long_about = idle::ABOUT)]
+    Idle(idle::IdleArgs),
+    /// How long the portal's pages take with a million attempts in the log
+    #[command(long_about = pages::ABOUT)]
+    Pages(pages::PagesArgs),
+    /// What readers cost that stream events while none happens
+    #[command(long_about = streams::ABOUT)]
+    Streams(streams::StreamsArgs),
+    /// What an attempt costs by itself, over TLS
+    #[command(long_about = engine::ABOUT)]
+    Engine(engine::EngineArgs),
+}
+
+impl Special {
+    fn run(&self, server: PathBuf, ends: PathBuf, directory: PathBuf) -> anyhow::Result<()> {
+        match self {
+            Self::Noisy(args) => noisy::run(args.clone(), server, ends, directory),
+            Self::Growth(args) => growth::run(args.clone(), server, ends, directory),
+            Self::Owed(args) => owed::run(args, &server, &ends, &directory),
+            Self::Pages(args) => pages::run(args, &server, &ends, &directory),
+            Self::Streams(args) => streams::run(args, &server, &directory),
+            Self::Idle(args) => idle::run(args, &server, &ends, &directory),
+            Self::Engine(args) => engine::run(args, &built("tidings-guard"), &ends, &directory),
+        }
+    }
 }
 
 impl BenchArgs {
@@ -155,14 +203,16 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
             "tidings",
             "--package",
             "tidings-bench",
+            "--package",
+            "tidings-guard",
         ]))?;
     }
     let stopwatch = Stopwatch::start();
     let directory = target_directory().join("bench");
     std::fs::create_dir_all(&directory)?;
-    if let Some(Special::Noisy(noisy)) = &args.special {
+    if let Some(special) = &args.special {
         let (server, ends) = (built("tidings"), built("tidings-bench"));
-        return noisy::run(noisy.clone(), server, ends, directory);
+        return special.run(server, ends, directory);
     }
     let bench = Bench {
         server: built("tidings"),
@@ -173,7 +223,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     };
     let machine = machine::describe(&directory)?;
     announce("a yardstick: the load generator and the sink without a server");
-    let ends = bench.measure_ends()?;
+    let ends = yardstick::measure(&bench.ends)?;
     let mut rows = Vec::new();
     for situation in situations {
         let mut figures = Vec::with_capacity(runs);

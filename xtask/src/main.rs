@@ -5,7 +5,10 @@
 //! here knows the server's code: it is built, started and spoken to as anybody would.
 
 mod bench;
+mod browser;
+mod counts;
 mod http;
+mod integrations;
 mod lint;
 mod machine_clock;
 mod openapi;
@@ -25,9 +28,15 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask", max_term_width = 100, after_help = EXAMPLES)]
 enum Xtask {
-    /// Run every test: Rust, documentation, and the receivers that the documentation shows
+    /// Run every test: Rust, documentation, the receivers that it shows, the portal in a browser
     #[command(long_about = test::ABOUT)]
     Test,
+    /// Test the admin portal in a real browser, or take its pictures for the documentation
+    #[command(long_about = browser::ABOUT, after_help = browser::EXAMPLES)]
+    Browser(browser::BrowserArgs),
+    /// Test the integrations and the API from outside, against a running server
+    #[command(long_about = integrations::ABOUT)]
+    Integrations,
     /// Check what a program can check: format, clippy, documentation, licences, house rules
     #[command(long_about = lint::ABOUT)]
     Lint,
@@ -52,6 +61,8 @@ Every command explains itself: cargo xtask COMMAND --help";
 fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Test => test::run(),
+        Xtask::Browser(args) => browser::run(&args),
+        Xtask::Integrations => integrations::run(),
         Xtask::Lint => lint::run(),
         Xtask::Bench(args) => bench::run(&args),
         Xtask::Soak(args) => soak::run(&args),

@@ -218,6 +218,11 @@ impl ServerProcess {
 
     /// Stops it politely, and expects that it ends well and in time.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        self.stop_for_a_while()
+    }
+
+    /// The same; it can be started again.
+    pub(crate) fn stop_for_a_while(&mut self) -> anyhow::Result<()> {
         output_of(Command::new("kill").args(["-TERM", &self.id().to_string()]))?;
         let status = wait_until(STOP_AT_MOST, || Ok(self.child.try_wait()?))?;
         match status {

@@ -1,7 +1,7 @@
 //! What the tests need beside Rust: PostgreSQL's programs, of which each test starts a server of its
 //! own; faketime, for a machine whose clock is wrong; Python and Node.js, for the receivers that the
-//! documentation shows. On Debian and its like they are installed; elsewhere it is said what to
-//! install.
+//! documentation shows; Chromium and curl, for the admin portal. On Debian and its like they are
+//! installed; elsewhere it is said what to install.
 
 use std::{
     path::Path,
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::bail;
 
-use crate::step::{announce, run};
+use crate::step::{announce, output_of, run};
 
 /// A program that is needed, how to see that it is there, and who has it.
 #[derive(Debug)]
@@ -51,7 +51,39 @@ const TOOLS: &[Tool] = &[
         probe: &["npm", "--version"],
         debian_packages: &["npm"],
     },
+    Tool {
+        name: "Chromium",
+        probe: &["sh", "-c", CHROMIUM_PROBE],
+        debian_packages: &["chromium"],
+    },
+    Tool {
+        name: "curl",
+        probe: &["curl", "--version"],
+        debian_packages: &["curl"],
+    },
 ];
+
+/// What taking pictures of the portal needs beside it.
+const PICTURE_TOOLS: &[Tool] = &[
+    Tool {
+        name: "pngquant",
+        probe: &["pngquant", "--version"],
+        debian_packages: &["pngquant"],
+    },
+    Tool {
+        name: "the typeface Inter",
+        probe: &["sh", "-c", "fc-list :family=Inter | grep -q Inter"],
+        debian_packages: &["fontconfig", "fonts-inter"],
+    },
+];
+
+/// Prints where Chromium is, by the names under which systems have it.
+const CHROMIUM_PROBE: &str = "
+for program in chromium chromium-browser google-chrome \
+    /Applications/Chromium.app/Contents/MacOS/Chromium; do
+    command -v \"$program\" && exit 0
+done
+exit 1";
 
 /// Looks where the tests look: Debian keeps each version apart, and none of them on the path.
 const POSTGRESQL_PROBE: &str = r#"
@@ -69,20 +101,32 @@ const NO_SYSTEM_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/none-for
 const ELSEWHERE: &str = "\
 Install it and run this again:
   macOS:   brew install postgresql@17 libfaketime python node && brew link postgresql@17
-  Fedora:  sudo dnf install postgresql-server libfaketime python3 nodejs npm
-  Arch:    sudo pacman -S postgresql libfaketime python nodejs npm
+           brew install --cask chromium
+  Fedora:  sudo dnf install postgresql-server libfaketime python3 nodejs npm chromium curl
+  Arch:    sudo pacman -S postgresql libfaketime python nodejs npm chromium curl
   others:  https://www.postgresql.org/download, https://github.com/wolfcw/libfaketime,
-           https://www.python.org/downloads and https://nodejs.org";
+           https://www.python.org/downloads, https://nodejs.org and
+           https://www.chromium.org/getting-involved/download-chromium;
+           for pictures https://pngquant.org and https://rsms.me/inter";
 
-/// Makes sure that everything is there, and installs it where it can.
+/// Makes sure that everything is there that tests need, and installs it where it can.
 pub(crate) fn ensure() -> anyhow::Result<()> {
-    let lacking = lacking();
+    ensure_each(TOOLS)
+}
+
+/// Makes sure that everything is there that taking pictures needs beside it.
+pub(crate) fn ensure_for_pictures() -> anyhow::Result<()> {
+    ensure_each(PICTURE_TOOLS)
+}
+
+fn ensure_each(tools: &'static [Tool]) -> anyhow::Result<()> {
+    let lacking = self::lacking(tools);
     if lacking.is_empty() {
         return Ok(());
     }
     let names = names(&lacking);
     if !Path::new("/etc/debian_version").exists() {
-        bail!("the tests need {names}.\n{ELSEWHERE}");
+        bail!("this needs {names}.\n{ELSEWHERE}");
     }
     announce(&format!("installing {names}"));
     let packages: Vec<_> = lacking
@@ -91,7 +135,7 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
         .copied()
         .collect();
     install(&packages)?;
-    let lacking = self::lacking();
+    let lacking = self::lacking(tools);
     if !lacking.is_empty() {
         bail!(
             "Debian's packages do not bring {}.\n{ELSEWHERE}",
@@ -99,6 +143,11 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Where Chromium is.
+pub(crate) fn chromium() -> anyhow::Result<String> {
+    output_of(Command::new("sh").args(["-c", CHROMIUM_PROBE]))
 }
 
 fn install(packages: &[&str]) -> anyhow::Result<()> {
@@ -113,8 +162,8 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
     installed
 }
 
-fn lacking() -> Vec<&'static Tool> {
-    TOOLS.iter().filter(|tool| !tool.is_there()).collect()
+fn lacking(tools: &'static [Tool]) -> Vec<&'static Tool> {
+    tools.iter().filter(|tool| !tool.is_there()).collect()
 }
 
 fn names(tools: &[&Tool]) -> String {

@@ -58,6 +58,11 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "ID", default_value = "bench")]
     company: String,
 
+    /// How many companies events are published for, in turns; more than one have a number after
+    /// the name: bench-0, bench-1, …
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    companies: u32,
+
     /// The type of the events
     #[arg(long, value_name = "TYPE", default_value = "bench.happened")]
     event_type: String,
@@ -107,7 +112,10 @@ struct LoadReport {
 /// What the connections share.
 #[derive(Debug)]
 struct Load {
-    template: Template,
+    /// One for each company.
+    templates: Vec<Template>,
+    /// Whose turn it is.
+    turn: Cell<usize>,
     pace: Pace,
     /// How many may still be sent.
     left: Cell<u64>,
@@ -146,7 +154,8 @@ pub(crate) async fn run(args: LoadArgs) -> anyhow::Result<()> {
     let span = Duration::from_secs(args.seconds);
     let started_us = now_us();
     let load = Rc::new(Load {
-        template: Template::new(&args.event_type, &args.company, args.payload_bytes),
+        templates: templates(&args),
+        turn: Cell::new(0),
         pace: args
             .rate
             .map_or_else(|| Pace::closed(span), |rate| Pace::open(rate, span)),
@@ -193,7 +202,7 @@ async fn publish_until_the_end(
             break;
         };
         load.left.set(left);
-        let request = server.publication(load.template.body(due_us));
+        let request = server.publication(load.next_body(due_us));
         match exchange(&mut connection, request).await {
             Ok((status, location)) if status.is_success() => {
                 load.note(location.as_ref())?;
@@ -224,7 +233,25 @@ async fn publish_until_the_end(
     Ok(())
 }
 
+/// What is published for each company.
+fn templates(args: &LoadArgs) -> Vec<Template> {
+    let template = |company: &str| Template::new(&args.event_type, company, args.payload_bytes);
+    match args.companies {
+        1 => vec![template(&args.company)],
+        many => (0..many)
+            .map(|number| template(&format!("{}-{number}", args.company)))
+            .collect(),
+    }
+}
+
 impl Load {
+    /// The next company's event.
+    fn next_body(&self, due_us: u64) -> Bytes {
+        let turn = self.turn.get();
+        self.turn.set((turn + 1) % self.templates.len());
+        self.templates[turn].body(due_us)
+    }
+
     /// Notes an accepted event, whose id is the last part of where it is.
     fn note(&self, location: Option<&HeaderValue>) -> anyhow::Result<()> {
         let Some(ledger) = &self.ledger else {

@@ -12,6 +12,7 @@ mod pace;
 mod publication;
 mod sink;
 mod tally;
+mod tls;
 mod trouble;
 
 use clap::Parser;

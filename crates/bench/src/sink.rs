@@ -4,7 +4,7 @@
 //! asks. What is counted is [`Tally`]'s affair. A hanging one takes every delivery and never
 //! answers.
 
-use std::{cell::RefCell, convert::Infallible, net::SocketAddr, rc::Rc};
+use std::{cell::RefCell, convert::Infallible, net::SocketAddr, path::PathBuf, rc::Rc};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -17,15 +17,18 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use standardwebhooks::Webhook;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     task::spawn_local,
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     clock::now_us,
     publication::sent_us,
     tally::Tally,
+    tls,
     trouble::{Mood, Trouble},
 };
 
@@ -56,6 +59,10 @@ pub(crate) struct SinkArgs {
     /// Of 1000 deliveries, answer so many with 500, and leave one without an answer; GET /ids lists the events that were taken, one a line
     #[arg(long, value_name = "N", default_value = "0")]
     trouble: u32,
+
+    /// Speak TLS 1.3, with a certificate for 127.0.0.1 whose root is written to this file
+    #[arg(long, value_name = "FILE")]
+    tls_root: Option<PathBuf>,
 }
 
 struct Sink {
@@ -79,14 +86,20 @@ pub(crate) async fn run(args: SinkArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.listen)
         .await
         .with_context(|| format!("cannot listen on {}", args.listen))?;
-    println!("http://{}", listener.local_addr()?);
+    let tls = args.tls_root.as_deref().map(tls::acceptor).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    println!("{scheme}://{}", listener.local_addr()?);
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (stream, _) = accepted.context("cannot accept connections")?;
                 stream.set_nodelay(true)?;
-                spawn_local(serve(Rc::clone(&sink), stream));
+                let sink = Rc::clone(&sink);
+                match tls.clone() {
+                    Some(tls) => drop(spawn_local(serve_tls(sink, tls, stream))),
+                    None => drop(spawn_local(serve(sink, stream))),
+                }
             }
             _ = terminate.recv() => break,
             interrupted = tokio::signal::ctrl_c() => {
@@ -99,7 +112,14 @@ pub(crate) async fn run(args: SinkArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(sink: Rc<Sink>, stream: TcpStream) {
+async fn serve_tls(sink: Rc<Sink>, tls: TlsAcceptor, stream: TcpStream) {
+    // A handshake that fails is the sender's affair: it has delivered nothing.
+    if let Ok(stream) = tls.accept(stream).await {
+        serve(sink, stream).await;
+    }
+}
+
+async fn serve(sink: Rc<Sink>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
     let service = service_fn(move |request| {
         let sink = Rc::clone(&sink);
         async move { Ok::<_, Infallible>(sink.answer(request).await) }

@@ -3,10 +3,12 @@
 //! `cargo xtask bench --guard` runs it under callgrind with two counts; the difference of the
 //! instructions, divided by the difference of the counts, is what the thing costs, with all its
 //! threads and without the start. Time is a hand-turned clock and chance is seeded, so two runs do
-//! the same.
+//! the same. `post` alone is for `cargo xtask bench engine`, which measures time: it speaks to a real
+//! receiver.
 
 mod delivering;
 mod ground;
+mod posting;
 mod pure;
 
 use clap::{Parser, ValueEnum};
@@ -19,6 +21,8 @@ struct Cli {
     workload: Workload,
     /// How often
     count: usize,
+    #[command(flatten)]
+    receiver: posting::Receiver,
 }
 
 /// What is counted.
@@ -34,10 +38,16 @@ enum Workload {
     Settle,
     /// The same through the dispatcher, with a receiver that takes everything at once
     Dispatch,
+    /// Sign an event of 1 KiB and post it to a receiver, 64 at a time; tells the CPU time of each
+    Post,
 }
 
 fn main() -> anyhow::Result<()> {
-    let Cli { workload, count } = Cli::parse();
+    let Cli {
+        workload,
+        count,
+        receiver,
+    } = Cli::parse();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -50,5 +60,6 @@ fn main() -> anyhow::Result<()> {
         Workload::Publish => runtime.block_on(delivering::publish(count)),
         Workload::Settle => runtime.block_on(delivering::settle(count)),
         Workload::Dispatch => runtime.block_on(delivering::dispatch(count)),
+        Workload::Post => runtime.block_on(posting::post(count, receiver)),
     }
 }

@@ -134,6 +134,12 @@ impl Sink {
         Self::start_with(program, &["--secret", SECRET])
     }
 
+    /// One that is reached over TLS; the root of its certificate is written to `root`.
+    pub(super) fn start_with_tls(program: &PathBuf, root: &Path) -> anyhow::Result<Self> {
+        let root = root.to_str().context("a path in UTF-8")?;
+        Self::start_with(program, &["--tls-root", root])
+    }
+
     /// One that never answers.
     pub(super) fn start_hanging(program: &PathBuf) -> anyhow::Result<Self> {
         Self::start_with(program, &["--hang"])
@@ -161,8 +167,9 @@ impl Sink {
         let output = child.stdout.take().context("a pipe was asked for")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("http://");
-        let address = address.context("the sink tells its address")?.parse()?;
+        let address = line.trim().split_once("://");
+        let (_, address) = address.context("the sink tells its address")?;
+        let address = address.parse()?;
         Ok(Self { child, address })
     }
 

@@ -79,8 +79,17 @@ fn cpu_us_of(stat: &str) -> Option<u64> {
     Some((user + system) * TICK_US)
 }
 
+/// The memory that a process holds now, in KiB.
+pub(super) fn memory_kib(process: u32) -> anyhow::Result<u64> {
+    memory_line(&read(process, "status")?, "VmRSS:").context("no VmRSS")
+}
+
 fn memory_peak_kib(status: &str) -> Option<u64> {
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    memory_line(status, "VmHWM:")
+}
+
+fn memory_line(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find(|line| line.starts_with(name))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 

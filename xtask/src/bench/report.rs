@@ -1,10 +1,6 @@
 //! The table: medians over the runs of each scenario, in Markdown.
 
-use super::{
-    ground::DatabaseKind,
-    run_once::{Ends, Figures},
-    scenario::Situation,
-};
+use super::{ground::DatabaseKind, run_once::Figures, scenario::Situation, yardstick::Yardstick};
 
 /// The table's head with the embedded store.
 const SQLITE_HEAD: &str = "\
@@ -94,7 +90,7 @@ impl Row {
 pub(super) fn table(
     machine: &str,
     database: DatabaseKind,
-    ends: Ends,
+    ends: Yardstick,
     (runs, seconds): (usize, u64),
     rows: &[Row],
 ) -> String {
@@ -162,7 +158,7 @@ mod tests {
         refused: 0.0,
     };
 
-    const ENDS: Ends = Ends {
+    const ENDS: Yardstick = Yardstick {
         per_second: 80_000.0,
         sink_cpu_us: 11.0,
     };

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use super::{
     ends::{Arrived, Load, LoadPlan, SECRET, Sink, as_f64, per_second},
     ground::{Ground, GroundUsage},
-    process::{Usage, cpu_us, usage_of_all},
+    process::{Usage, usage_of_all},
     scenario::{Scenario, Situation},
 };
 use crate::server_process::{ServerProcess, Storage};
@@ -71,15 +71,6 @@ impl Figures {
     }
 }
 
-/// What the load generator and the sink do without a server.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
-    /// Requests per second.
-    pub(super) per_second: f64,
-    /// CPU time of the sink per request, in microseconds.
-    pub(super) sink_cpu_us: f64,
-}
-
 impl Bench {
     /// Measures one run.
     pub(super) fn run(&self, situation: Situation) -> anyhow::Result<Figures> {
@@ -126,20 +117,6 @@ impl Bench {
             servers.push(node);
         }
         Ok(servers)
-    }
-
-    /// What the two ends do where the sink answers publications itself. That is a yardstick of the
-    /// machine, and must be far above what is measured, or the ends are measured instead.
-    pub(super) fn measure_ends(&self) -> anyhow::Result<Ends> {
-        let sink = Sink::start(&self.ends)?;
-        self.load(&[sink.address], "none", Scenario::One, WARM_UP_SECONDS)?;
-        let before = cpu_us(sink.child.id())?;
-        let load = self.load(&[sink.address], "none", Scenario::One, WARM_UP_SECONDS)?;
-        let used = cpu_us(sink.child.id())? - before;
-        Ok(Ends {
-            per_second: load.accepted_per_second(),
-            sink_cpu_us: as_f64(used) / as_f64(load.accepted),
-        })
     }
 
     fn load(

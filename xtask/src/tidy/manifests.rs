@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("tidings-delivery", &["tidings-domain", "tidings-store"]),
     ("tidings-api", &["tidings-domain", "tidings-store"]),
+    ("tidings-portal", &["tidings-domain", "tidings-store"]),
     (
         "tidings",
         &[
@@ -32,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tidings-store-postgres",
             "tidings-delivery",
             "tidings-api",
+            "tidings-portal",
         ],
     ),
     ("tidings-test-cluster", &[]),
