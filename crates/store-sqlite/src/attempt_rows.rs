@@ -16,7 +16,7 @@ use tidings_store::{
     outcome_to_word, signatures_from_bytes,
 };
 
-use crate::{bulk::Bulk, database::Database, failure::Failure, memory::Seq};
+use crate::{bulk::Series, database::Database, failure::Failure, memory::Seq};
 
 /// The columns that [`read`] expects, in its order.
 pub(crate) const COLUMNS: &str = "seq, event_id, event_type, error, id, number, attempted_ms, \
@@ -27,11 +27,29 @@ pub(crate) const COLUMNS: &str = "seq, event_id, event_type, error, id, number, 
 pub(crate) static SELECT_PLACED: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {COLUMNS}, subscription, round FROM attempts WHERE seq = ?"));
 
-static INSERT: LazyLock<Bulk> = LazyLock::new(|| {
-    let columns = "seq, id, subscription, position, event_id, round, event_type, number, \
-         attempted_ms, elapsed_ms, error, status, next_attempt_ms, ended, url, user_agent, \
-         signatures, response_headers, body_truncated, response_body";
-    Bulk::new(&format!("INSERT INTO attempts ({columns}) VALUES"), 20, "")
+static INSERT: LazyLock<Series> = LazyLock::new(|| {
+    let columns = [
+        "id",
+        "subscription",
+        "position",
+        "event_id",
+        "round",
+        "event_type",
+        "number",
+        "attempted_ms",
+        "elapsed_ms",
+        "error",
+        "status",
+        "next_attempt_ms",
+        "ended",
+        "url",
+        "user_agent",
+        "signatures",
+        "response_headers",
+        "body_truncated",
+        "response_body",
+    ];
+    Series::new("attempts", "seq", &columns)
 });
 
 /// A settlement with its attempt in stored form, made before it reaches the writer.
@@ -76,11 +94,9 @@ impl Line {
 
 /// Appends lines, the first with number `first`.
 pub(crate) fn insert(db: &Database, first: i64, rows: &[AttemptRow<'_>]) -> Result<(), Failure> {
-    let numbered: Vec<_> = (first..).zip(rows).collect();
-    INSERT.execute(db, &numbered, |binder, (seq, row)| {
+    INSERT.execute(db, first, rows, |binder, row| {
         let settlement = &row.line.settlement;
         let attempt = &settlement.attempt;
-        binder.bind(seq)?;
         binder.bind(attempt.id.as_bytes())?;
         binder.bind(row.subscription)?;
         binder.bind(settlement.key.position)?;

@@ -18,7 +18,7 @@ use tidings_store::{Delivery, DeliveryKey, Handover, LeaseId, Position};
 
 use crate::{
     attempt_rows::{self, AttemptRow},
-    bulk::Bulk,
+    bulk::{Bulk, Series},
     database::Database,
     failure::Failure,
     figure_memory::{Attempted, Published},
@@ -103,13 +103,19 @@ pub(crate) struct QueueRow {
     pub(crate) epoch: u32,
 }
 
-static INSERT_EVENTS: LazyLock<Bulk> = LazyLock::new(|| {
-    let columns = "position, id, company_id, type, created_ms, stored_ms, payload, metadata";
-    Bulk::new(&format!("INSERT INTO events ({columns}) VALUES"), 8, "")
+static INSERT_EVENTS: LazyLock<Series> = LazyLock::new(|| {
+    let columns = [
+        "id",
+        "company_id",
+        "type",
+        "created_ms",
+        "stored_ms",
+        "payload",
+        "metadata",
+    ];
+    Series::new("events", "position", &columns)
 });
 
-// Where it fails, the whole transaction is rolled back. Saying so to SQLite spares it the journal
-// with which it would undo this one statement. (Tables with an INTEGER PRIMARY KEY keep theirs.)
 static INSERT_QUEUE: LazyLock<Bulk> = LazyLock::new(|| {
     let columns = "position, subscription, round, due_ms, holder, epoch, attempts, first_attempt_ms, owed_since_ms";
     Bulk::new(
@@ -293,8 +299,9 @@ impl<'w, 'b> Batch<'w, 'b> {
             return Ok(());
         }
         let db = self.db()?;
-        INSERT_EVENTS.execute(db, &self.events, |binder, row| {
-            binder.bind(row.position)?;
+        // Positions are given in a row, and what is staged is all that is not in the table yet.
+        let first = self.events.first().map_or(0, |row| row.position);
+        INSERT_EVENTS.execute(db, first, &self.events, |binder, row| {
             binder.bind(row.event.id().as_bytes())?;
             binder.bind(row.event.company().as_str())?;
             binder.bind(row.event.event_type().as_str())?;

@@ -2,6 +2,11 @@
 //!
 //! Rows are cut into chunks of a few fixed sizes, so that a handful of prepared statements serves
 //! every number of rows.
+//!
+//! SQLite undoes a statement that fails half-way by a journal of that statement, for which it
+//! copies every page that the statement touches. Whoever rolls the whole transaction back then has
+//! no use for it, and `INSERT OR ROLLBACK` says so; but a statement over many rows that names their
+//! INTEGER PRIMARY KEY keeps it all the same. Hence [`Series`].
 
 use rusqlite::{Statement, ToSql, types::ToSqlOutput, types::ValueRef};
 
@@ -13,6 +18,13 @@ const SIZES: [usize; 4] = [64, 16, 4, 1];
 /// One statement in every size.
 pub(crate) struct Bulk {
     texts: [String; SIZES.len()],
+}
+
+/// Inserts rows that are numbered in a row and beyond all that the table has: the first one by its
+/// number, those behind it by letting SQLite count on.
+pub(crate) struct Series {
+    first: Bulk,
+    rest: Bulk,
 }
 
 /// Binds the values of a statement one after the other.
@@ -81,6 +93,41 @@ impl Bulk {
 pub(crate) fn chunk_len(rows: usize) -> usize {
     let fits = SIZES.iter().copied().find(|&size| size <= rows);
     fits.expect("the smallest chunk is one row, and callers have one")
+}
+
+impl Series {
+    /// Into `table`, whose INTEGER PRIMARY KEY is `number`, with these further columns.
+    pub(crate) fn new(table: &str, number: &str, columns: &[&str]) -> Self {
+        let names = columns.join(", ");
+        let head = format!("INSERT OR ROLLBACK INTO {table}");
+        Self {
+            first: Bulk::new(
+                &format!("{head} ({number}, {names}) VALUES"),
+                columns.len() + 1,
+                "",
+            ),
+            rest: Bulk::new(&format!("{head} ({names}) VALUES"), columns.len(), ""),
+        }
+    }
+
+    /// Inserts all rows, the first with `number`; `bind` binds the further columns.
+    pub(crate) fn execute<R>(
+        &self,
+        db: &Database,
+        number: i64,
+        rows: &[R],
+        bind: impl Fn(&mut Binder<'_, '_>, &R) -> rusqlite::Result<()>,
+    ) -> Result<(), Failure> {
+        let Some((first, rest)) = rows.split_first() else {
+            return Ok(());
+        };
+        self.first
+            .execute(db, std::slice::from_ref(first), |binder, row| {
+                binder.bind(number)?;
+                bind(binder, row)
+            })?;
+        self.rest.execute(db, rest, bind)
+    }
 }
 
 impl Binder<'_, '_> {
