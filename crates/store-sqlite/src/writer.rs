@@ -2,10 +2,12 @@
 //!
 //! It takes the first command that waits and whatever else has queued up meanwhile, runs them in
 //! one transaction, commits, changes memory, hands deliveries over, and only then answers. Where
+//! many are at work at a time it first gives them [`LINGER`] to come, since all of them wait for
+//! its answer and are back with their next command shortly after; who is alone never waits. Where
 //! a command fails, the transaction is rolled back and each command is run again alone, so that a
 //! bad one harms nobody but itself. A connection that had an I/O error is opened anew.
 
-use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering};
+use std::{path::PathBuf, sync::Arc, sync::atomic::Ordering, thread, time::Duration};
 
 use tidings_store::{DeliveryKey, LeaseId, StoreError};
 use tokio::{sync::mpsc, time::Instant};
@@ -28,6 +30,11 @@ use crate::{
 const BATCH_COMMANDS_MAX: usize = 1024;
 /// A transaction takes no further command beyond so many bytes.
 const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// After a transaction of so many commands, many are at work at a time.
+const MANY_COMMANDS: usize = 8;
+/// How long these get to come with their next command: about as long as a disk takes to sync.
+const LINGER: Duration = Duration::from_micros(200);
 
 /// Everything the writer's thread owns.
 pub(crate) struct Writer {
@@ -53,11 +60,16 @@ impl Writer {
     /// Works until nobody can hand in anything any more and everything that was is done.
     pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Box<dyn Job>>) {
         let mut held_over = None;
+        let mut former = 0;
         while let Some(first) = held_over.take().or_else(|| commands.blocking_recv()) {
             let mut jobs = vec![first];
             if !jobs[0].is_alone() {
+                if former >= MANY_COMMANDS {
+                    linger();
+                }
                 held_over = gather(&mut jobs, &mut commands);
             }
+            former = jobs.len();
             self.work_off(&mut jobs);
             self.checkpointer.look(self.db.as_ref());
         }
@@ -248,6 +260,14 @@ impl Writer {
         tracing::info!("the database is open again");
         Ok(())
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing tells that everybody has come"
+)]
+fn linger() {
+    thread::sleep(LINGER);
 }
 
 /// Takes what has queued up, within bounds; returns a command that needs its own transaction.
