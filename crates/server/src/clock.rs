@@ -4,6 +4,7 @@
 //! seed the chance. Deadlines of sockets are no business of this module: they are tokio's.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -12,7 +13,14 @@ use std::{
 };
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom as OsRandom};
+use parking_lot::Mutex;
 use tidings_domain::{clock::Clock, random::Random, time::UtcMillis};
+
+/// Random bytes that are made at a time.
+const SPARE_BYTES: usize = 1000;
+/// What needs no more than this many bytes, as ids do, gets them from the stock. Nonces and secrets
+/// need more.
+const FROM_SPARE_BYTES_MAX: usize = 10;
 
 /// The machine's clock, in UTC.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +36,17 @@ pub(crate) struct FollowingClock {
 
 /// The operating system's random bytes, through the cryptographic library.
 #[derive(Clone, Debug)]
-pub(crate) struct SystemRandom(OsRandom);
+pub(crate) struct SystemRandom {
+    source: OsRandom,
+    spare: Arc<Mutex<Spare>>,
+}
+
+/// Random bytes on stock, for ids: the generator takes as long for ten bytes as for hundreds.
+struct Spare {
+    bytes: [u8; SPARE_BYTES],
+    /// Those at the end that were not given out.
+    left: usize,
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
@@ -69,15 +87,44 @@ impl SystemRandom {
         reason = "this is the source of randomness"
     )]
     pub(crate) fn new() -> Self {
-        Self(OsRandom::new())
+        Self {
+            source: OsRandom::new(),
+            spare: Arc::new(Mutex::new(Spare {
+                bytes: [0; SPARE_BYTES],
+                left: 0,
+            })),
+        }
+    }
+
+    fn fill_afresh(&self, bytes: &mut [u8]) {
+        self.source
+            .fill(bytes)
+            .expect("the operating system gives random bytes once it has booted");
     }
 }
 
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) {
-        self.0
-            .fill(bytes)
-            .expect("the operating system gives random bytes once it has booted");
+        if bytes.len() > FROM_SPARE_BYTES_MAX {
+            return self.fill_afresh(bytes);
+        }
+        let mut spare = self.spare.lock();
+        if spare.left < bytes.len() {
+            self.fill_afresh(&mut spare.bytes);
+            spare.left = SPARE_BYTES;
+        }
+        let from = SPARE_BYTES - spare.left;
+        let given = &mut spare.bytes[from..from + bytes.len()];
+        bytes.copy_from_slice(given);
+        // Nothing is given out twice, and nothing that was stays here.
+        given.fill(0);
+        spare.left -= bytes.len();
+    }
+}
+
+impl fmt::Debug for Spare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} random bytes", self.left)
     }
 }
 
