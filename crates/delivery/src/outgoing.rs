@@ -33,7 +33,7 @@ static WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("x-webhook-attempt"
 /// Header fields of a request, `Content-Length` included, which hyper adds.
 const FIELDS: usize = 11;
 /// Room for the values that are written into one buffer; a longer host only costs a reallocation.
-const VALUES_BYTES: usize = 320;
+const VALUES_BYTES: usize = 448;
 
 /// A request with the event's bytes as its body.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
@@ -63,14 +63,14 @@ fn origin_form(attempt: &AttemptRequest) -> Result<Uri, Failure> {
         .map_err(|error| Failure::new(AttemptError::Protocol, error))
 }
 
-/// The fields, in the order of the contract's table. The short values share one allocation.
+/// The fields, in the order of the contract's table. The values share one allocation.
 fn headers(
     attempt: &AttemptRequest,
     signatures: &Signatures,
 ) -> Result<HeaderMap, http::header::InvalidHeaderValue> {
     let event = &attempt.event;
     let mut text = String::with_capacity(VALUES_BYTES);
-    let mut ends = [0; 6];
+    let mut ends = [0; 8];
     for (place, end) in ends.iter_mut().enumerate() {
         // Writing to a String cannot fail.
         let _ = match place {
@@ -79,13 +79,30 @@ fn headers(
             2 => write!(text, "{}", attempt.now.as_seconds()),
             3 => text.write_str(event.event_type().as_str()),
             4 => write!(text, "{}", attempt.endpoint.id),
-            _ => write!(text, "{}", attempt.number),
+            5 => write!(text, "{}", attempt.number),
+            6 => {
+                signatures.write_standard_header(&mut text);
+                Ok(())
+            }
+            _ => {
+                signatures.write_hub_header(&mut text);
+                Ok(())
+            }
         };
         *end = text.len();
     }
     let mut rest = Bytes::from(text);
     let mut cut = 0;
-    let [host, id, timestamp, event_type, subscription, number] = ends.map(|end| {
+    let [
+        host,
+        id,
+        timestamp,
+        event_type,
+        subscription,
+        number,
+        standard,
+        hub,
+    ] = ends.map(|end| {
         let value = HeaderValue::from_maybe_shared(rest.split_to(end - cut));
         cut = end;
         value
@@ -96,8 +113,8 @@ fn headers(
     headers.insert(USER_AGENT, AGENT.clone());
     headers.insert(&WEBHOOK_ID, id?);
     headers.insert(&WEBHOOK_TIMESTAMP, timestamp?);
-    headers.insert(&WEBHOOK_SIGNATURE, signatures.standard_header().try_into()?);
-    headers.insert(&HUB_SIGNATURE, signatures.hub_header().try_into()?);
+    headers.insert(&WEBHOOK_SIGNATURE, standard?);
+    headers.insert(&HUB_SIGNATURE, hub?);
     headers.insert(&WEBHOOK_EVENT, event_type?);
     headers.insert(&WEBHOOK_SUBSCRIPTION, subscription?);
     headers.insert(&WEBHOOK_ATTEMPT, number?);

@@ -68,27 +68,34 @@ impl Signatures {
     #[must_use]
     pub fn standard_header(&self) -> String {
         let mut header = String::with_capacity(self.standard.len() * 48);
-        for signature in &self.standard {
-            if !header.is_empty() {
-                header.push(' ');
-            }
-            header.push_str("v1,");
-            STANDARD.encode_string(signature, &mut header);
-        }
+        self.write_standard_header(&mut header);
         header
+    }
+
+    /// Adds the value of `webhook-signature` to `text`.
+    pub fn write_standard_header(&self, text: &mut String) {
+        for (place, signature) in self.standard.iter().enumerate() {
+            text.push_str(if place == 0 { "v1," } else { " v1," });
+            STANDARD.encode_string(signature, text);
+        }
     }
 
     /// The value of `X-Hub-Signature-256`: `sha256=` and lower-case hex.
     #[must_use]
     pub fn hub_header(&self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut header = String::with_capacity(7 + 2 * MAC_BYTES);
-        header.push_str("sha256=");
-        for byte in self.hub {
-            header.push(DIGITS[usize::from(byte >> 4)].into());
-            header.push(DIGITS[usize::from(byte & 15)].into());
-        }
+        self.write_hub_header(&mut header);
         header
+    }
+
+    /// Adds the value of `X-Hub-Signature-256` to `text`.
+    pub fn write_hub_header(&self, text: &mut String) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        text.push_str("sha256=");
+        for byte in self.hub {
+            text.push(DIGITS[usize::from(byte >> 4)].into());
+            text.push(DIGITS[usize::from(byte & 15)].into());
+        }
     }
 
     /// The bytes that a store keeps: the hub signature, then the others.
