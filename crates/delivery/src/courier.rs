@@ -120,8 +120,8 @@ impl Courier {
                 .and_then(|value| value.to_str().ok())
                 .and_then(|text| retry_after::parse(text, request.now)),
             request: SentRequest {
-                url: request.endpoint.url.as_str().to_owned(),
-                user_agent: USER_AGENT_VALUE.to_owned(),
+                url: request.endpoint.url.shared(),
+                user_agent: USER_AGENT_VALUE.into(),
                 signatures,
             },
             response: answer.into_received(),

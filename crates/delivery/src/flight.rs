@@ -123,7 +123,7 @@ impl Landed {
             lease: delivery.lease,
             epoch: delivery.epoch,
             first_attempt,
-            attempt: Attempt {
+            attempt: Arc::new(Attempt {
                 id: AttemptId::new(attempted, random),
                 subscription: delivery.key.subscription,
                 event: delivery.event.id(),
@@ -135,7 +135,7 @@ impl Landed {
                 request: report.request,
                 response: report.response,
                 next_attempt,
-            },
+            }),
             verdict,
             notice,
         };
@@ -155,8 +155,8 @@ fn panicked(endpoint: &Endpoint) -> AttemptReport {
     AttemptReport {
         outcome: AttemptOutcome::Failed(AttemptError::Protocol),
         request: SentRequest {
-            url: endpoint.url.as_str().to_owned(),
-            user_agent: USER_AGENT_VALUE.to_owned(),
+            url: endpoint.url.shared(),
+            user_agent: USER_AGENT_VALUE.into(),
             signatures: None,
         },
         response: ReceivedResponse::default(),
@@ -252,8 +252,8 @@ mod tests {
                     _ => AttemptOutcome::Failed(AttemptError::Status),
                 },
                 request: SentRequest {
-                    url: request.endpoint.url.as_str().to_owned(),
-                    user_agent: format!("attempt {}", request.number),
+                    url: request.endpoint.url.shared(),
+                    user_agent: format!("attempt {}", request.number).into(),
                     signatures: None,
                 },
                 response: ReceivedResponse {

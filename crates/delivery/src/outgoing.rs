@@ -195,8 +195,8 @@ mod tests {
             elapsed_ms: 0,
             outcome: AttemptOutcome::Succeeded,
             request: SentRequest {
-                url: attempt.endpoint.url.as_str().to_owned(),
-                user_agent: USER_AGENT_VALUE.to_owned(),
+                url: attempt.endpoint.url.shared(),
+                user_agent: USER_AGENT_VALUE.into(),
                 signatures: Some(signatures),
             },
             response: ReceivedResponse::default(),

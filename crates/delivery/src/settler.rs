@@ -175,6 +175,8 @@ impl Settler {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use tidings_domain::{
         attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
@@ -203,7 +205,7 @@ mod tests {
                 lease: LeaseId(1),
                 epoch: 0,
                 first_attempt: at(0),
-                attempt: Attempt {
+                attempt: Arc::new(Attempt {
                     id: AttemptId::new(at(0), &random),
                     subscription,
                     event: EventId::new(at(0), &random),
@@ -213,13 +215,13 @@ mod tests {
                     elapsed_ms: 1,
                     outcome: AttemptOutcome::Succeeded,
                     request: SentRequest {
-                        url: String::new(),
-                        user_agent: String::new(),
+                        url: "".into(),
+                        user_agent: "".into(),
                         signatures: None,
                     },
                     response: ReceivedResponse::default(),
                     next_attempt: None,
-                },
+                }),
                 verdict,
                 notice: None,
             },

@@ -1,6 +1,6 @@
 //! An attempt: one HTTP POST made for a delivery, and what came of it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
     event_type::EventType,
@@ -88,9 +88,9 @@ pub enum AttemptOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentRequest {
     /// The URL as it was dialled.
-    pub url: String,
+    pub url: Arc<str>,
     /// The value of `User-Agent`.
-    pub user_agent: String,
+    pub user_agent: Cow<'static, str>,
     /// The signatures; none where the attempt failed before it was signed.
     pub signatures: Option<Signatures>,
 }
@@ -141,7 +141,7 @@ impl Attempt {
     pub fn request_headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             ("Content-Type", "application/json".to_owned()),
-            ("User-Agent", self.request.user_agent.clone()),
+            ("User-Agent", self.request.user_agent.to_string()),
             ("webhook-id", self.event.to_string()),
             ("webhook-timestamp", self.attempted.as_seconds().to_string()),
         ];

@@ -69,6 +69,8 @@ pub struct TargetUrl(Arc<Parts>);
 #[derive(PartialEq, Eq, Hash)]
 struct Parts {
     url: Url,
+    /// The whole of it: each attempt's line in the log shares it.
+    text: Arc<str>,
     host: Host<String>,
     port: u16,
 }
@@ -146,13 +148,25 @@ impl TargetUrl {
             return Err(InvalidTarget::Port);
         }
         check_length(url.as_str())?;
-        Ok(Self(Arc::new(Parts { url, host, port })))
+        let text = url.as_str().into();
+        Ok(Self(Arc::new(Parts {
+            url,
+            text,
+            host,
+            port,
+        })))
     }
 
     /// The normalised URL, as it is dialled.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.url.as_str()
+        &self.0.text
+    }
+
+    /// The same, shared with the target.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0.text)
     }
 
     /// The host: a name in lower-case ASCII, or an address.

@@ -103,8 +103,8 @@ impl Transport for TakesAll {
         AttemptReport {
             outcome: AttemptOutcome::Succeeded,
             request: SentRequest {
-                url: request.endpoint.url.as_str().to_owned(),
-                user_agent: "Tidings/guard".to_owned(),
+                url: request.endpoint.url.shared(),
+                user_agent: "Tidings/guard".into(),
                 signatures: Some(signer.sign(event.id(), *now, event.json())),
             },
             response: taken(),
@@ -132,7 +132,7 @@ fn succeeded(ground: &Ground, delivery: &Delivery) -> Settlement {
         lease: delivery.lease,
         epoch: delivery.epoch,
         first_attempt: now,
-        attempt: Attempt {
+        attempt: Arc::new(Attempt {
             id: AttemptId::new(now, ground.random.as_ref()),
             subscription: delivery.key.subscription,
             event: delivery.event.id(),
@@ -142,13 +142,13 @@ fn succeeded(ground: &Ground, delivery: &Delivery) -> Settlement {
             elapsed_ms: 1,
             outcome: AttemptOutcome::Succeeded,
             request: SentRequest {
-                url: "https://receiver.example/in".to_owned(),
-                user_agent: "Tidings/guard".to_owned(),
+                url: "https://receiver.example/in".into(),
+                user_agent: "Tidings/guard".into(),
                 signatures: None,
             },
             response: taken(),
             next_attempt: None,
-        },
+        }),
         verdict: Verdict::Succeeded,
         notice: None,
     }

@@ -42,7 +42,7 @@ pub(crate) async fn every_field_reads_back(harness: &dyn Harness) {
             AttemptOutcome::Failed(_) => Verdict::RetryAt(scenario.later(5 * SECOND_MS)),
         };
         let settlement = scenario.settlement(delivery, attempt, verdict);
-        expected.insert(0, settlement.attempt.clone());
+        expected.insert(0, Attempt::clone(&settlement.attempt));
         scenario.record(settlement).await;
     }
     drop((deliveries, node));
@@ -69,8 +69,8 @@ fn varied_attempts(scenario: &Scenario<'_>, deliveries: &[Delivery]) -> Vec<Atte
     varied.push(Attempt {
         elapsed_ms: u32::MAX,
         request: SentRequest {
-            url: "http://user.example:8080/p%C3%A4th?a='b'&c=\"d\"".to_owned(),
-            user_agent: "Tidings/9.9.9".to_owned(),
+            url: "http://user.example:8080/p%C3%A4th?a='b'&c=\"d\"".into(),
+            user_agent: "Tidings/9.9.9".into(),
             signatures: sign(Signer::new(&newest, Some(&previous))),
         },
         ..plain.clone()
@@ -343,7 +343,7 @@ async fn with_history(scenario: &Scenario<'_>) -> (SubscriptionId, Vec<Attempt>)
                 _ => scenario.retry_at(&delivery, next),
             };
             if delivery.key.subscription == subscription {
-                attempts.push(settlement.attempt.clone());
+                attempts.push(Attempt::clone(&settlement.attempt));
             }
             scenario.record(settlement).await;
         }

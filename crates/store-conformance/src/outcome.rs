@@ -30,8 +30,8 @@ impl Scenario<'_> {
             elapsed_ms: 0,
             outcome: AttemptOutcome::Succeeded,
             request: SentRequest {
-                url: "https://receiver.example/".to_owned(),
-                user_agent: "Tidings/0.1.0".to_owned(),
+                url: "https://receiver.example/".into(),
+                user_agent: "Tidings/0.1.0".into(),
                 signatures: None,
             },
             response: ReceivedResponse {
@@ -70,10 +70,10 @@ impl Scenario<'_> {
             lease: delivery.lease,
             epoch: delivery.epoch,
             first_attempt: delivery.first_attempt.unwrap_or_else(|| self.now()),
-            attempt: Attempt {
+            attempt: Arc::new(Attempt {
                 next_attempt,
                 ..attempt
-            },
+            }),
             verdict,
             notice: None,
         }

@@ -1,7 +1,7 @@
 //! Settling: what comes of attempts is recorded once, and what it means for the delivery follows
 //! in the same transaction.
 
-use tidings_domain::subscription::DisabledReason;
+use tidings_domain::{attempt::Attempt, subscription::DisabledReason};
 use tidings_store::{DeliveryState, Settled};
 
 use crate::{
@@ -18,7 +18,7 @@ pub(crate) async fn a_success_ends_the_delivery(harness: &dyn Harness) {
     let node = scenario.node().await;
     let delivery = scenario.claim_one(&node).await;
     let settlement = scenario.succeeded(&delivery);
-    let attempt = settlement.attempt.clone();
+    let attempt = Attempt::clone(&settlement.attempt);
     scenario.record(settlement).await;
     assert_eq!(scenario.attempts(subscription).await, [attempt]);
     assert_eq!(

@@ -29,8 +29,8 @@ pub(crate) fn read(row: &Row, at: usize, subscription: SubscriptionId) -> Result
         elapsed_ms: u32::try_from(elapsed).map_err(|_| unreadable())?,
         next_attempt: columns::time_or_none(row, at + 8),
         request: SentRequest {
-            url: row.get(at + 9),
-            user_agent: row.get(at + 10),
+            url: row.get::<_, String>(at + 9).into(),
+            user_agent: row.get::<_, String>(at + 10).into(),
             signatures: signatures_from_bytes(row.get(at + 11))?,
         },
         response: ReceivedResponse {

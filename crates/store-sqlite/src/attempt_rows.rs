@@ -110,8 +110,8 @@ pub(crate) fn insert(db: &Database, first: i64, rows: &[AttemptRow<'_>]) -> Resu
         binder.bind(attempt.response.status)?;
         binder.bind(row.next_attempt.map(UtcMillis::as_millis))?;
         binder.bind(row.ended)?;
-        binder.bind(&attempt.request.url)?;
-        binder.bind(&attempt.request.user_agent)?;
+        binder.bind(&*attempt.request.url)?;
+        binder.bind(&*attempt.request.user_agent)?;
         binder.bind(&row.line.signatures)?;
         binder.bind(&row.line.headers)?;
         binder.bind(attempt.response.body_truncated)?;
@@ -138,8 +138,8 @@ pub(crate) fn read(row: &Row<'_>, subscription: SubscriptionId) -> Result<Attemp
         elapsed_ms: row.get(7)?,
         next_attempt: row.get::<_, Option<i64>>(9)?.map(UtcMillis::from_millis),
         request: SentRequest {
-            url: row.get(10)?,
-            user_agent: row.get(11)?,
+            url: row.get::<_, String>(10)?.into(),
+            user_agent: row.get::<_, String>(11)?.into(),
             signatures: read_signatures(row.get_ref(12)?)?,
         },
         response: ReceivedResponse {

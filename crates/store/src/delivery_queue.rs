@@ -65,8 +65,8 @@ pub struct Settlement {
     pub epoch: u32,
     /// When the delivery's first attempt began.
     pub first_attempt: UtcMillis,
-    /// The line for the delivery log.
-    pub attempt: Attempt,
+    /// The line for the delivery log. Shared, as whoever settles keeps it until it is recorded.
+    pub attempt: Arc<Attempt>,
     /// What becomes of the delivery.
     pub verdict: Verdict,
     /// With [`Verdict::Gone`]: the event that tells the company that its subscription ended.

@@ -145,8 +145,8 @@ fn attempt_of(
         elapsed_ms: 42,
         outcome,
         request: SentRequest {
-            url: endpoint.url.to_string(),
-            user_agent: "Tidings/test".to_owned(),
+            url: endpoint.url.shared(),
+            user_agent: "Tidings/test".into(),
             signatures: Some(signer.sign(event.id(), now, event.json())),
         },
         response,
@@ -326,7 +326,7 @@ impl App {
                     lease,
                     epoch: delivery.epoch,
                     first_attempt: delivery.first_attempt.unwrap_or(now),
-                    attempt,
+                    attempt: Arc::new(attempt),
                     verdict,
                     notice: None,
                 }

@@ -36,7 +36,7 @@ async fn the_request_is_that_of_the_contract() {
     ]
     .map(|(name, value)| (name.to_owned(), value));
     assert_eq!(request.headers, expected);
-    assert_eq!(report.request.url, receiver.url("/hooks/a%20b?x=1&y=|"));
+    assert_eq!(*report.request.url, *receiver.url("/hooks/a%20b?x=1&y=|"));
     assert_eq!(report.request.user_agent, USER_AGENT_VALUE);
 }
 

@@ -140,8 +140,8 @@ impl Transport for Receivers {
         AttemptReport {
             outcome,
             request: SentRequest {
-                url: request.endpoint.url.as_str().to_owned(),
-                user_agent: "Tidings/test".to_owned(),
+                url: request.endpoint.url.shared(),
+                user_agent: "Tidings/test".into(),
                 signatures: Some(signatures),
             },
             response: ReceivedResponse {

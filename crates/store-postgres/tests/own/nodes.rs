@@ -210,7 +210,7 @@ impl Node {
             lease: delivery.lease,
             epoch: delivery.epoch,
             first_attempt: now(),
-            attempt: Attempt {
+            attempt: Arc::new(Attempt {
                 id: AttemptId::new(now(), &self.random),
                 subscription: delivery.key.subscription,
                 event: delivery.event.id(),
@@ -220,8 +220,8 @@ impl Node {
                 elapsed_ms: 5,
                 outcome: AttemptOutcome::Succeeded,
                 request: SentRequest {
-                    url: "https://receiver.example/".to_owned(),
-                    user_agent: "Tidings/0".to_owned(),
+                    url: "https://receiver.example/".into(),
+                    user_agent: "Tidings/0".into(),
                     signatures: None,
                 },
                 response: ReceivedResponse {
@@ -229,7 +229,7 @@ impl Node {
                     ..ReceivedResponse::default()
                 },
                 next_attempt: None,
-            },
+            }),
             verdict,
             notice: None,
         }

@@ -168,7 +168,7 @@ impl Stage {
             lease: delivery.lease,
             epoch: delivery.epoch,
             first_attempt: now,
-            attempt: Attempt {
+            attempt: Arc::new(Attempt {
                 id: AttemptId::new(now, &self.random),
                 subscription: delivery.key.subscription,
                 event: delivery.event.id(),
@@ -178,13 +178,13 @@ impl Stage {
                 elapsed_ms: 5,
                 outcome: AttemptOutcome::Succeeded,
                 request: SentRequest {
-                    url: "https://receiver.example/".to_owned(),
-                    user_agent: "tests".to_owned(),
+                    url: "https://receiver.example/".into(),
+                    user_agent: "tests".into(),
                     signatures: None,
                 },
                 response: ReceivedResponse::default(),
                 next_attempt: None,
-            },
+            }),
             verdict: Verdict::Succeeded,
             notice: None,
         };

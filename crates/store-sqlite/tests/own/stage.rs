@@ -126,7 +126,7 @@ impl Stage {
             lease: delivery.lease,
             epoch: delivery.epoch,
             first_attempt: now(),
-            attempt: Attempt {
+            attempt: Arc::new(Attempt {
                 id: AttemptId::new(now(), &*self.random),
                 subscription: delivery.key.subscription,
                 event: delivery.event.id(),
@@ -136,8 +136,8 @@ impl Stage {
                 elapsed_ms: 5,
                 outcome: AttemptOutcome::Succeeded,
                 request: SentRequest {
-                    url: "https://receiver.example/".to_owned(),
-                    user_agent: "Tidings/0".to_owned(),
+                    url: "https://receiver.example/".into(),
+                    user_agent: "Tidings/0".into(),
                     signatures: None,
                 },
                 response: ReceivedResponse {
@@ -145,7 +145,7 @@ impl Stage {
                     ..ReceivedResponse::default()
                 },
                 next_attempt: None,
-            },
+            }),
             verdict: Verdict::Succeeded,
             notice: None,
         }
