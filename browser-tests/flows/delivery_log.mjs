@@ -171,9 +171,7 @@ describe("delivery log", () => {
     await visitor.open(scene.path("log"));
     await page.locator("#log-rows tr").first().getByRole("link").first().click();
     await page.getByText("As a curl command").click();
-    await page.getByRole("button", { name: "Copy as curl" }).click();
-    await page.getByRole("button", { name: "Copied" }).waitFor();
-    const command = await visitor.clipboard();
+    const command = await visitor.copied(page.getByRole("button", { name: "Copy as curl" }));
     assert.match(command, /^curl /);
     await run("sh", ["-c", command]);
 

@@ -27,9 +27,7 @@ describe("API keys", () => {
     await page.getByRole("heading", { level: 1, name: "The key is made" }).waitFor();
     const key = await page.locator("#key").textContent();
     assert.match(key, /^tdg_[\w-]{43}$/);
-    await page.getByRole("button", { name: "Copy" }).first().click();
-    await page.getByRole("button", { name: "Copied" }).waitFor();
-    assert.equal(await visitor.clipboard(), key);
+    assert.equal(await visitor.copied(page.getByRole("button", { name: "Copy" }).first()), key);
     await examine(page, "key made");
 
     await page.getByRole("link", { name: "To the list of keys" }).click();

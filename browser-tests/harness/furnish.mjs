@@ -8,6 +8,8 @@ import { until } from "./waiting.mjs";
  */
 export async function furnish(scene) {
   const { server, company } = scene;
+  // The oldest, so that what is listed first is one that can be edited here.
+  const off = await scene.webhook({ types: ["invoice.paid"], enabled: false, managedBy: "zapier" });
   const good = await scene.webhook({
     types: ["client.*", "payment.failed"],
     description: "Billing, production",
@@ -21,7 +23,6 @@ export async function furnish(scene) {
       body: '{"error":"database is locked"}',
     }),
   });
-  const off = await scene.webhook({ types: ["invoice.paid"], enabled: false, managedBy: "zapier" });
   await server.ask("POST", "/api/v1/api-keys", {
     companyId: company,
     name: "Nightly report",

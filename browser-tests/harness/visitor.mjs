@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 
-import { PATIENCE_MS } from "./waiting.mjs";
+import { PATIENCE_MS, until } from "./waiting.mjs";
 
 /** Bytes of a page's HTML at most. */
 const PAGE_BYTES_MAX = 100_000;
@@ -61,9 +61,12 @@ export class Visitor {
     return answer;
   }
 
-  /** What the clipboard holds. */
-  async clipboard() {
-    return this.page.evaluate(() => navigator.clipboard.readText());
+  /** Presses a button that copies, and gives what it put into the clipboard. */
+  async copied(button) {
+    // What was there before must not be taken for what was copied.
+    await this.page.evaluate(() => navigator.clipboard.writeText(""));
+    await button.click();
+    return until("something in the clipboard", () => this.page.evaluate(() => navigator.clipboard.readText()));
   }
 
   /** Leaves; fails where the browser complained about anything. */

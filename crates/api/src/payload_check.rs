@@ -1,16 +1,22 @@
 //! Payloads against the catalog: whether what is published is what its type's schema says.
 //!
-//! Off unless configured. Schemas are compiled once and kept; a change by this node holds at once,
-//! one by another node within [`LOOK_AFTER_MS`].
+//! Off unless configured. Schemas are compiled once and kept. One request at a time looks whether
+//! the catalog has changed, and compiles what has, off the threads that serve; meanwhile others go
+//! by what was known. A change by this node holds at once, so they wait for that; one by another
+//! node holds after [`LOOK_AFTER_MS`] and the time that compiling takes.
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jsonschema::Validator;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use serde_json::Value;
-use tidings_domain::{event_type::EventType, json_object::JsonObject, time::UtcMillis};
+use tidings_domain::{
+    catalog::CatalogType, event_type::EventType, json_object::JsonObject, time::UtcMillis,
+};
 use tidings_store::{Store, StoreError};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::problem::FieldError;
 
@@ -40,16 +46,48 @@ pub enum CatalogEnforcement {
 /// Judges payloads.
 pub(crate) struct PayloadCheck {
     mode: CatalogEnforcement,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
+    /// Held by whoever looks at the catalog.
+    looking: Arc<tokio::sync::Mutex<()>>,
     violations: Counter,
 }
 
 #[derive(Default)]
 struct Known {
+    /// When the catalog was looked at; none where it was changed here since.
     looked: Option<UtcMillis>,
+    /// How often it was changed here.
+    changes: u64,
     version: Option<i64>,
-    validators: Arc<HashMap<EventType, Arc<Validator>>>,
+    schemas: Arc<Schemas>,
     warned: HashMap<EventType, UtcMillis>,
+}
+
+/// The schemas of the types that have one.
+type Schemas = HashMap<EventType, Arc<Schema>>;
+
+#[derive(Debug)]
+struct Schema {
+    /// SHA-256 of its text: what did not change is not compiled again.
+    digest: Vec<u8>,
+    validator: Validator,
+}
+
+impl Known {
+    /// The schemas, where they were looked at lately.
+    fn fresh(&self, now: UtcMillis) -> Option<Arc<Schemas>> {
+        let ago = now.since(self.looked?);
+        let lately = (0..LOOK_AFTER_MS).contains(&ago);
+        lately.then(|| Arc::clone(&self.schemas))
+    }
+
+    /// Notes a look that began after so many changes. One that began before the last of them may
+    /// not have seen it.
+    fn looked_at(&mut self, now: UtcMillis, changes: u64) {
+        if self.changes == changes {
+            self.looked = Some(now);
+        }
+    }
 }
 
 impl PayloadCheck {
@@ -57,14 +95,17 @@ impl PayloadCheck {
     pub(crate) fn new(mode: CatalogEnforcement, violations: Counter) -> Self {
         Self {
             mode,
-            known: Mutex::default(),
+            known: Arc::default(),
+            looking: Arc::default(),
             violations,
         }
     }
 
     /// The catalog was changed here.
     pub(crate) fn forget(&self) {
-        self.known.lock().looked = None;
+        let mut known = self.known.lock();
+        known.looked = None;
+        known.changes += 1;
     }
 
     /// What is wrong with payloads of these types, each at the pointer of its event within the
@@ -78,16 +119,16 @@ impl PayloadCheck {
         if self.mode == CatalogEnforcement::Off {
             return Ok(Vec::new());
         }
-        let validators = self.validators(store, now).await?;
-        if validators.is_empty() {
+        let schemas = self.schemas(store, now).await?;
+        if schemas.is_empty() {
             return Ok(Vec::new());
         }
         let mut errors = Vec::new();
         for (pointer, event_type, payload) in events {
-            let Some(validator) = validators.get(event_type) else {
+            let Some(schema) = schemas.get(event_type) else {
                 continue;
             };
-            let found = violations(validator, payload, &pointer);
+            let found = violations(&schema.validator, payload, &pointer);
             if found.is_empty() {
                 continue;
             }
@@ -105,35 +146,57 @@ impl PayloadCheck {
         Ok(errors)
     }
 
-    async fn validators(
-        &self,
-        store: &dyn Store,
-        now: UtcMillis,
-    ) -> Result<Arc<HashMap<EventType, Arc<Validator>>>, StoreError> {
-        {
+    /// The schemas of the catalog as it is, or was a moment ago.
+    async fn schemas(&self, store: &dyn Store, now: UtcMillis) -> Result<Arc<Schemas>, StoreError> {
+        let turn = match self.turn(now).await {
+            Ok(turn) => turn,
+            Err(known) => return Ok(known),
+        };
+        let (changes, version, old) = {
             let known = self.known.lock();
-            let looked = known.looked.map(|looked| now.since(looked));
-            if looked.is_some_and(|ago| (0..LOOK_AFTER_MS).contains(&ago)) {
-                return Ok(Arc::clone(&known.validators));
+            (known.changes, known.version, Arc::clone(&known.schemas))
+        };
+        let newest = store.catalog_version().await?;
+        if version == Some(newest) {
+            self.known.lock().looked_at(now, changes);
+            return Ok(old);
+        }
+        let types = store.event_types().await?;
+        let known = Arc::clone(&self.known);
+        // Goes on to its end though the request that began it may be given up.
+        let compiling = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let schemas = Arc::new(compile_all(types, &old));
+            let mut known = known.lock();
+            known.schemas = Arc::clone(&schemas);
+            known.version = Some(newest);
+            known.looked_at(now, changes);
+            schemas
+        });
+        let broken = |error| StoreError::Broken(format!("the catalog's schemas: {error}"));
+        compiling.await.map_err(broken)
+    }
+
+    /// The turn to look at the catalog; or what is known, where that will do.
+    async fn turn(&self, now: UtcMillis) -> Result<OwnedMutexGuard<()>, Arc<Schemas>> {
+        let old = {
+            let known = self.known.lock();
+            if let Some(fresh) = known.fresh(now) {
+                return Err(fresh);
             }
+            known.looked.map(|_| Arc::clone(&known.schemas))
+        };
+        let looking = Arc::clone(&self.looking);
+        let turn = match (Arc::clone(&looking).try_lock_owned(), old) {
+            (Ok(turn), _) => turn,
+            (Err(_), Some(old)) => return Err(old),
+            (Err(_), None) => looking.lock_owned().await,
+        };
+        // Whoever waited finds what the other has found.
+        match self.known.lock().fresh(now) {
+            Some(fresh) => Err(fresh),
+            None => Ok(turn),
         }
-        let version = store.catalog_version().await?;
-        if self.known.lock().version != Some(version) {
-            let types = store.event_types().await?;
-            let compiled = types.into_iter().filter_map(|entry| {
-                let schema = serde_json::from_str(entry.schema.as_deref()?).ok()?;
-                // It was compiled once before it was stored.
-                let validator = compile(&schema).ok()?;
-                Some((entry.name, Arc::new(validator)))
-            });
-            let validators = Arc::new(compiled.collect());
-            let mut known = self.known.lock();
-            known.validators = validators;
-            known.version = Some(version);
-        }
-        let mut known = self.known.lock();
-        known.looked = Some(now);
-        Ok(Arc::clone(&known.validators))
     }
 
     fn warn(&self, event_type: &EventType, found: &[FieldError], now: UtcMillis) {
@@ -154,6 +217,24 @@ impl PayloadCheck {
             "a payload breaks its type's schema"
         );
     }
+}
+
+/// The schemas of a catalog; those that did not change are taken over.
+fn compile_all(types: Vec<CatalogType>, old: &Schemas) -> Schemas {
+    let compiled = types.into_iter().filter_map(|entry| {
+        let text = entry.schema?;
+        let sum = digest(&SHA256, text.as_bytes());
+        if let Some(same) = old.get(&entry.name)
+            && same.digest == sum.as_ref()
+        {
+            return Some((entry.name, Arc::clone(same)));
+        }
+        // It was compiled once before it was stored.
+        let validator = compile(&serde_json::from_str(&text).ok()?).ok()?;
+        let digest = sum.as_ref().to_vec();
+        Some((entry.name, Arc::new(Schema { digest, validator })))
+    });
+    compiled.collect()
 }
 
 /// Whether a text is a schema that payloads can be judged by; if not, why.
@@ -201,6 +282,71 @@ fn told(rule: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(ms: i64) -> UtcMillis {
+        UtcMillis::from_millis(ms)
+    }
+
+    fn entry(name: &str, schema: Option<&str>) -> CatalogType {
+        CatalogType {
+            name: EventType::parse(name).unwrap(),
+            description: String::new(),
+            sample_payload: None,
+            schema: schema.map(str::to_owned),
+            deprecated: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn one_looks_and_others_go_by_what_was_known() {
+        let check = PayloadCheck::new(CatalogEnforcement::Reject, Counter::default());
+        let first = check.turn(at(0)).await.unwrap();
+        // Nothing is known yet, so others wait.
+        let mut other = Box::pin(check.turn(at(0)));
+        assert!(futures_util::poll!(other.as_mut()).is_pending());
+        check.known.lock().looked_at(at(0), 0);
+        drop(first);
+        assert!(other.await.is_err(), "it finds what the first has found");
+        assert!(check.turn(at(LOOK_AFTER_MS - 1)).await.is_err());
+        let turn = check.turn(at(LOOK_AFTER_MS)).await.unwrap();
+        assert!(
+            check.turn(at(LOOK_AFTER_MS)).await.is_err(),
+            "does not wait"
+        );
+        // A change here is waited for, and the look that began before it does not count.
+        check.forget();
+        let mut other = Box::pin(check.turn(at(LOOK_AFTER_MS)));
+        assert!(futures_util::poll!(other.as_mut()).is_pending());
+        check.known.lock().looked_at(at(LOOK_AFTER_MS), 0);
+        drop(turn);
+        assert!(other.await.is_ok(), "it looks itself");
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_compiled_again() {
+        let (object, string) = (r#"{"type":"object"}"#, r#"{"type":"string"}"#);
+        let name = |text| EventType::parse(text).unwrap();
+        let types = vec![
+            entry("a.same", Some(object)),
+            entry("a.changed", Some(object)),
+            entry("a.gone", Some(object)),
+            entry("a.none", None),
+        ];
+        let old = compile_all(types, &Schemas::default());
+        assert_eq!(old.len(), 3);
+        let types = vec![
+            entry("a.same", Some(object)),
+            entry("a.changed", Some(string)),
+            entry("a.none", None),
+        ];
+        let new = compile_all(types, &old);
+        assert_eq!(new.len(), 2);
+        let (same, changed) = (name("a.same"), name("a.changed"));
+        assert!(Arc::ptr_eq(&old[&same], &new[&same]));
+        let value = serde_json::json!("text");
+        assert!(new[&changed].validator.is_valid(&value));
+        assert!(!old[&changed].validator.is_valid(&value));
+    }
 
     #[test]
     fn what_is_said_of_a_violation_is_short() {

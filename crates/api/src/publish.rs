@@ -148,6 +148,24 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// What came of a publication of these events.
+    fn of(appended: Appended, events: Vec<Arc<Event>>) -> Result<Self, Problem> {
+        match appended {
+            Appended::Stored => Ok(Self {
+                events,
+                replayed: false,
+            }),
+            Appended::Replayed(events) => Ok(Self {
+                events,
+                replayed: true,
+            }),
+            Appended::KeyReused => Err(Problem::new(
+                Code::IdempotencyKeyReused,
+                "the Idempotency-Key was used for another request",
+            )),
+        }
+    }
+
     /// Says so where the answer was given before.
     pub(crate) fn mark(&self, mut response: Response) -> Response {
         if self.replayed {
@@ -169,6 +187,11 @@ pub(crate) async fn append(
     drafts: Vec<Draft<'_>>,
 ) -> Result<Stored, Problem> {
     let now = api.clock.now();
+    let key = idempotency::key_of(headers)?;
+    let promise = key.map(|key| idempotency::promise(&key, kind, &company, &drafts, now));
+    let running = promise.as_ref();
+    let running = running.map(|promise| api.in_flight.begin(&company, &promise.key));
+    let _running = running.transpose()?;
     let pointer = |index: usize| match kind {
         Kind::Single => String::new(),
         Kind::Batch => format!("/events/{index}"),
@@ -181,13 +204,16 @@ pub(crate) async fn append(
         .judge(api.store.as_ref(), now, payloads)
         .await?;
     if !violations.is_empty() {
-        return Err(Problem::invalid(violations));
+        // What was accepted stays so, however the catalog has changed since.
+        let used = match &promise {
+            Some(promise) => api.store.replayed(&company, promise, now).await?,
+            None => None,
+        };
+        return match used {
+            Some(used) => Stored::of(used, Vec::new()),
+            None => Err(Problem::invalid(violations)),
+        };
     }
-    let key = idempotency::key_of(headers)?;
-    let promise = key.map(|key| idempotency::promise(&key, kind, &company, &drafts, now));
-    let running = promise.as_ref();
-    let running = running.map(|promise| api.in_flight.begin(&company, &promise.key));
-    let _running = running.transpose()?;
     let events: Vec<Arc<Event>> = drafts
         .into_iter()
         .map(|draft| draft.into_event(api, &company, now))
@@ -198,18 +224,5 @@ pub(crate) async fn append(
         idempotency: promise,
         now,
     };
-    match api.store.append(publication).await? {
-        Appended::Stored => Ok(Stored {
-            events,
-            replayed: false,
-        }),
-        Appended::Replayed(events) => Ok(Stored {
-            events,
-            replayed: true,
-        }),
-        Appended::KeyReused => Err(Problem::new(
-            Code::IdempotencyKeyReused,
-            "the Idempotency-Key was used for another request",
-        )),
-    }
+    Stored::of(api.store.append(publication).await?, events)
 }

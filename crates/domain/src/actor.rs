@@ -27,6 +27,8 @@ pub enum Who {
         id: ApiKeyId,
         /// What the key was called at that time.
         name: String,
+        /// Whether it is one of the platform's own, which belong to no company.
+        platform: bool,
     },
     /// One of the platform's own people, in the portal.
     Operator {
@@ -61,6 +63,7 @@ impl Actor {
         let who = Who::Key {
             id: key.id,
             name: key.name.clone(),
+            platform: key.company.is_none(),
         };
         Self { who, address }
     }
@@ -84,6 +87,7 @@ impl Who {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Key { platform: true, .. } => "platform-key",
             Self::Key { .. } => "key",
             Self::Operator { .. } => "operator",
             Self::Guest(Role::Admin) => "admin",
@@ -117,9 +121,10 @@ impl Who {
     #[must_use]
     pub fn from_parts(kind: &str, id: Option<[u8; 16]>, name: Option<String>) -> Option<Self> {
         Some(match kind {
-            "key" => Self::Key {
+            "key" | "platform-key" => Self::Key {
                 id: ApiKeyId::from_bytes(id?),
                 name: name?,
+                platform: kind == "platform-key",
             },
             "operator" => Self::Operator {
                 id: UserId::from_bytes(id?),
@@ -144,6 +149,12 @@ mod tests {
             Who::Key {
                 id: ApiKeyId::from_bytes([1; 16]),
                 name: "ci".to_owned(),
+                platform: false,
+            },
+            Who::Key {
+                id: ApiKeyId::from_bytes([1; 16]),
+                name: "ci".to_owned(),
+                platform: true,
             },
             Who::Operator {
                 id: UserId::from_bytes([2; 16]),
@@ -160,5 +171,6 @@ mod tests {
         }
         assert_eq!(Who::from_parts("nobody", None, None), None);
         assert_eq!(Who::from_parts("key", None, None), None);
+        assert_eq!(Who::from_parts("platform-key", None, None), None);
     }
 }

@@ -110,8 +110,8 @@ mod tests {
             elapsed_ms: 42,
             outcome,
             request: SentRequest {
-                url: "https://example.com/".to_owned(),
-                user_agent: "Tidings/test".to_owned(),
+                url: "https://example.com/".into(),
+                user_agent: "Tidings/test".into(),
                 signatures: None,
             },
             response: ReceivedResponse {

@@ -18,7 +18,10 @@ use tidings_domain::{
 };
 use tidings_store::{EventQuery, Position};
 
-pub(crate) use self::{event::sentence, redeliver::Again};
+pub(crate) use self::{
+    event::{file_name, sentence},
+    redeliver::Again,
+};
 use crate::{
     attempt_words::shortened,
     fault::Fault,
@@ -118,16 +121,12 @@ async fn list(at: AtCompany) -> Result<Response, Fault> {
         form.id.problem = Some(texts::default().events.unknown.to_owned());
         asked = None;
     }
-    match find(&at, asked.as_ref()).await? {
-        Some(found) => {
-            let page = compose(&at, form, asked, found).await?;
-            Ok((status, render(&page)?).into_response())
-        }
-        None => {
-            let newest = address(&at.link("events"), &type_pair(asked.as_ref()));
-            Ok(Redirect::to(&newest).into_response())
-        }
-    }
+    let Some(found) = find(&at, asked.as_ref()).await? else {
+        let newest = address(&at.link("events"), &type_pair(asked.as_ref()));
+        return Ok(Redirect::to(&newest).into_response());
+    };
+    let page = compose(&at, form, asked, found).await?;
+    Ok((status, render(&page)?).into_response())
 }
 
 fn read(at: &AtCompany) -> (Form, Option<Asked>) {
@@ -194,7 +193,7 @@ async fn find(at: &AtCompany, asked: Option<&Asked>) -> Result<Option<Found>, Fa
         return Ok(Some(Found::default()));
     };
     let turn = Turn::read(at, asked.before).await?;
-    let (order, after) = match turn {
+    let (direction, beyond) = match turn {
         Turn::Newest => (Order::Descending, None),
         Turn::Below(place) => (Order::Descending, Some(place)),
         Turn::From(place) => (Order::Ascending, Some(place.saturating_sub(1))),
@@ -202,8 +201,8 @@ async fn find(at: &AtCompany, asked: Option<&Asked>) -> Result<Option<Found>, Fa
     let query = EventQuery {
         company: at.company.clone(),
         types: asked.pattern.iter().cloned().collect(),
-        order,
-        after,
+        order: direction,
+        after: beyond,
         limit: EVENTS_MAX,
     };
     let mut read = at.store().read_events(query).await?;

@@ -168,10 +168,10 @@ async fn look(at: &AtCompany, filters: &Filters, turn: Turn) -> Result<Option<Sh
     if order == Order::Ascending && found.next.is_none() {
         return Ok(None);
     }
-    Ok(Some(shown(at, turn, found, live_after)))
+    Ok(Some(shown(at, turn, &found, live_after)))
 }
 
-fn shown(at: &AtCompany, turn: Turn, found: AttemptsFound, live_after: Option<Position>) -> Shown {
+fn shown(at: &AtCompany, turn: Turn, found: &AttemptsFound, live_after: Option<Position>) -> Shown {
     let (base, t) = (at.link(""), texts::default());
     let rows = found.attempts.iter();
     let mut rows: Vec<Row> = rows.map(|placed| Row::of(placed, &base, t)).collect();

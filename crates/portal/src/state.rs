@@ -3,8 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use tidings_domain::{
-    audit::AuditEntry, clock::Clock, company::CompanyId, random::Random, target::Environment, time::UtcMillis,
-    web_origin::WebOrigin,
+    audit::AuditEntry, clock::Clock, company::CompanyId, random::Random, target::Environment,
+    time::UtcMillis, web_origin::WebOrigin,
 };
 use tidings_store::Store;
 use tokio::sync::Semaphore;

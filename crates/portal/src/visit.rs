@@ -310,3 +310,26 @@ impl IntoResponse for Turned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::{Body, Bytes};
+    use futures_util::stream;
+    use tidings_domain::random::SeededRandom;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_form_that_does_not_arrive_is_not_waited_for() {
+        let cookie = PortalToken::generate(&SeededRandom::new(1));
+        let within = Duration::from_secs(10);
+        let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let begun = Instant::now();
+        let read = read_form(&cookie, never, within).await;
+        assert_eq!(read.unwrap_err(), Fault::Malformed);
+        assert_eq!(begun.elapsed(), within);
+    }
+}

@@ -97,6 +97,7 @@ impl Node {
             public_url: config.portal.public_url(listener.address()),
             surroundings: surroundings.clone(),
             shutdown: stop.soft.clone(),
+            tasks: tasks.clone(),
         };
         let health = NodeHealth::new(dispatcher.health(), Arc::clone(&surroundings.clock));
         let site = site(
@@ -208,6 +209,7 @@ struct Shared {
     public_url: WebOrigin,
     surroundings: Surroundings,
     shutdown: CancellationToken,
+    tasks: TaskTracker,
 }
 
 /// What the API alone needs.
@@ -248,6 +250,7 @@ fn site(config: &ServeConfig, shared: &Shared, own: ApiOwn) -> Site {
         public_url: shared.public_url.clone(),
         frame_origins: config.portal.portal_frame_origin.clone(),
         shutdown: shared.shutdown.clone(),
+        tasks: shared.tasks.clone(),
     });
     Site::with_portal(api, portal)
 }

@@ -29,6 +29,7 @@ pub(crate) async fn each_change_of_a_subscription_leaves_its_line(harness: &dyn 
         who: Who::Key {
             id: ApiKeyId::new(scenario.now(), scenario.random()),
             name: "deploy".to_owned(),
+            platform: true,
         },
         address: Some("203.0.113.9".parse().expect("an address")),
     };
@@ -324,6 +325,7 @@ pub(crate) async fn a_line_reads_back(harness: &dyn Harness) {
         Who::Key {
             id: ApiKeyId::new(scenario.now(), scenario.random()),
             name: odd.to_owned(),
+            platform: false,
         },
         Who::Operator {
             id: UserId::new(scenario.now(), scenario.random()),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use tidings_domain::event::Event;
+use tidings_domain::{company::CompanyId, event::Event};
 use tidings_store::Appended;
 
 use crate::{
     Harness,
-    scenario::{DAY_MS, Scenario, acme, company, ids},
+    scenario::{DAY_MS, Scenario, WORKS, acme, company, ids},
 };
 
 pub(crate) async fn the_same_request_gives_the_same_events(harness: &dyn Harness) {
@@ -155,6 +155,30 @@ pub(crate) async fn expired_keys_are_swept_out_and_others_stay(harness: &dyn Har
         .await;
     assert_replays(&again, &[young]);
     once(&scenario, "old-3", 2).await;
+}
+
+pub(crate) async fn what_a_key_was_used_for_is_told_without_using_it(harness: &dyn Harness) {
+    let scenario = Scenario::new(harness).await;
+    let other = company("other");
+    let told = async |of: &CompanyId, request: u8| {
+        let (promise, now) = (scenario.promise("order-7", request), scenario.now());
+        let told = scenario.store().replayed(of, &promise, now).await;
+        told.expect(WORKS)
+    };
+    assert_eq!(told(&acme(), 1).await, None);
+    let batch: Vec<_> = (0..3).map(|_| scenario.event(&acme(), "a")).collect();
+    // Asking has not used it.
+    let appended = scenario.append_once("order-7", 1, &batch).await;
+    assert_eq!(appended, Appended::Stored);
+    scenario.publish(&acme(), "a").await;
+    assert_replays(&told(&acme(), 1).await.expect("it was used"), &batch);
+    assert_eq!(told(&acme(), 2).await, Some(Appended::KeyReused));
+    assert_eq!(told(&other, 1).await, None);
+    scenario.advance(DAY_MS - 1);
+    assert_replays(&told(&acme(), 1).await.expect("it is still used"), &batch);
+    scenario.advance(1);
+    assert_eq!(told(&acme(), 1).await, None, "it has expired");
+    assert_eq!(scenario.log(&acme()).await.len(), 4);
 }
 
 /// Publishes one event under a key that is not in use.

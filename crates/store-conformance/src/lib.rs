@@ -140,6 +140,7 @@ cases! { $
         a_replayed_request_owes_nothing_more,
         concurrent_requests_under_one_key_store_once,
         expired_keys_are_swept_out_and_others_stay,
+        what_a_key_was_used_for_is_told_without_using_it,
     }
     polling {
         an_empty_log_has_a_beginning,

@@ -194,14 +194,19 @@ impl<'h> Scenario<'h> {
         events: &[Arc<Event>],
     ) -> Appended {
         let publication = Publication {
-            idempotency: Some(Idempotency {
-                key: key.to_owned(),
-                request_hash: [request; 32],
-                expires: self.later(DAY_MS),
-            }),
+            idempotency: Some(self.promise(key, request)),
             ..self.publication(events)
         };
         self.store().append(publication).await.expect(WORKS)
+    }
+
+    /// A key that lives for a day, and what it is used for.
+    pub(crate) fn promise(&self, key: &str, request: u8) -> Idempotency {
+        Idempotency {
+            key: key.to_owned(),
+            request_hash: [request; 32],
+            expires: self.later(DAY_MS),
+        }
     }
 
     pub(crate) async fn publish(&self, company: &CompanyId, event_type: &str) -> Arc<Event> {

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use deadpool_postgres::GenericClient;
-use tidings_store::{Appended, Publication};
+use tidings_domain::{company::CompanyId, time::UtcMillis};
+use tidings_store::{Appended, Idempotency, Publication};
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::{database::Database, event_rows, failure::Failure};
@@ -121,7 +122,9 @@ impl<'p> Promises<'p> {
         let taken: Vec<(&str, &str)> = taken.iter().map(|row| (row.get(0), row.get(1))).collect();
         for wanted in &self.wanted {
             if !taken.contains(&(wanted.company, wanted.key)) {
-                answers.push((wanted.number, wanted.used(db).await?));
+                let used = used(db, wanted, self.now_ms).await?;
+                let lost = || Failure::Broken("a key is neither free nor used".to_owned());
+                answers.push((wanted.number, used.ok_or_else(lost)?));
             }
         }
         Ok(answers)
@@ -144,38 +147,58 @@ impl<'p> Promises<'p> {
     }
 }
 
-impl Wanted<'_> {
-    /// What the key was used for.
-    async fn used<C: GenericClient>(&self, db: &Database<'_, C>) -> Result<Appended, Failure> {
-        let row = db
-            .first(
-                "SELECT request_hash, first_position, events FROM idempotency
-                 WHERE company_id = $1 AND key = $2",
-                &[&self.company, &self.key],
-            )
-            .await?
-            .ok_or_else(|| Failure::Broken("a key is neither free nor used".to_owned()))?;
-        let used = Used {
-            request_hash: row.get(0),
-            first: row.get(1),
-            events: row.get(2),
-        };
-        if used.request_hash != self.hash {
-            return Ok(Appended::KeyReused);
-        }
-        // They have positions in a row, and retention leaves them alone as long as the key lives.
-        let sql = format!(
-            "SELECT {} FROM events
-             WHERE company_id = $1 AND position >= $2 AND position < $2 + $3 ORDER BY position",
-            event_rows::COLUMNS
-        );
-        let rows = db
-            .query(&sql, &[&self.company, &used.first, &used.events])
-            .await?;
-        let events = rows
-            .iter()
-            .map(|row| Ok(Arc::new(event_rows::read(row, 0)?)))
-            .collect::<Result<_, Failure>>()?;
-        Ok(Appended::Replayed(events))
+/// What appending would answer because the key was used before.
+pub(crate) async fn replayed<C: GenericClient>(
+    db: &Database<'_, C>,
+    company: &CompanyId,
+    promise: &Idempotency,
+    now: UtcMillis,
+) -> Result<Option<Appended>, Failure> {
+    let wanted = Wanted {
+        number: 0,
+        company: company.as_str(),
+        key: &promise.key,
+        hash: &promise.request_hash,
+    };
+    used(db, &wanted, now.as_millis()).await
+}
+
+/// What a key was used for that has not expired.
+async fn used<C: GenericClient>(
+    db: &Database<'_, C>,
+    wanted: &Wanted<'_>,
+    now_ms: i64,
+) -> Result<Option<Appended>, Failure> {
+    let row = db
+        .first(
+            "SELECT request_hash, first_position, events FROM idempotency
+             WHERE company_id = $1 AND key = $2 AND expires_ms > $3",
+            &[&wanted.company, &wanted.key, &now_ms],
+        )
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let used = Used {
+        request_hash: row.get(0),
+        first: row.get(1),
+        events: row.get(2),
+    };
+    if used.request_hash != wanted.hash {
+        return Ok(Some(Appended::KeyReused));
     }
+    // They have positions in a row, and retention leaves them alone as long as the key lives.
+    let sql = format!(
+        "SELECT {} FROM events
+         WHERE company_id = $1 AND position >= $2 AND position < $2 + $3 ORDER BY position",
+        event_rows::COLUMNS
+    );
+    let rows = db
+        .query(&sql, &[&wanted.company, &used.first, &used.events])
+        .await?;
+    let events = rows
+        .iter()
+        .map(|row| Ok(Arc::new(event_rows::read(row, 0)?)))
+        .collect::<Result<_, Failure>>()?;
+    Ok(Some(Appended::Replayed(events)))
 }

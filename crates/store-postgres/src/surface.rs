@@ -18,10 +18,10 @@ use tidings_domain::{
 use tidings_store::{
     Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, AttemptSearch, AttemptsFound,
     Backlog, Claimed, Deleted, DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage,
-    EventQuery, Handover, KeyRing, LeaseId, NewApiKey, NewSubscription, PlacedAttempt, Position,
-    Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow, Replayed,
-    Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook, SubscriptionChange,
-    SubscriptionPage, Updated, Upkeep,
+    EventQuery, Handover, Idempotency, KeyRing, LeaseId, NewApiKey, NewSubscription, PlacedAttempt,
+    Position, Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow,
+    Replayed, Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook,
+    SubscriptionChange, SubscriptionPage, Updated, Upkeep,
 };
 
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     placed_attempts, poll,
     redelivery::{self, Redelivery, Replay},
     replay_count::{self, Count},
-    search, subscription_reads,
+    reserve, search, subscription_reads,
     subscriptions::{self, Rotation, Target, Update},
     tidy, trace,
 };
@@ -41,6 +41,17 @@ use crate::{
 impl EventLog for PostgresStore {
     async fn append(&self, publication: Publication) -> Result<Appended, StoreError> {
         self.inner.append(publication).await
+    }
+
+    async fn replayed(
+        &self,
+        company: &CompanyId,
+        promise: &Idempotency,
+        now: UtcMillis,
+    ) -> Result<Option<Appended>, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(reserve::replayed(&db, company, promise, now).await?)
     }
 
     async fn read_events(&self, query: EventQuery) -> Result<EventPage, StoreError> {

@@ -22,10 +22,10 @@ use tidings_domain::{
 use tidings_store::{
     Appended, Arrivals, AttemptFilter, AttemptLog, AttemptPage, AttemptSearch, AttemptsFound,
     Backlog, Claimed, Deleted, DeliveryKey, DeliveryQueue, DeliveryTrace, EventLog, EventPage,
-    EventQuery, Handover, KeyRing, LeaseId, NewApiKey, NewSubscription, PlacedAttempt, Position,
-    Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow, Replayed,
-    Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook, SubscriptionChange,
-    SubscriptionPage, Updated, Upkeep,
+    EventQuery, Handover, Idempotency, KeyRing, LeaseId, NewApiKey, NewSubscription, PlacedAttempt,
+    Position, Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow,
+    Replayed, Retention, Rotated, Settled, Settlement, StoreError, SubscriptionBook,
+    SubscriptionChange, SubscriptionPage, Updated, Upkeep,
 };
 
 use crate::{
@@ -60,6 +60,17 @@ impl EventLog for SqliteStore {
             .map(|event| event.json().len() + EVENT_FIXED_BYTES);
         let bytes = bytes.sum();
         self.inner.publish(publication, bytes, append::append).await
+    }
+
+    async fn replayed(
+        &self,
+        company: &CompanyId,
+        promise: &Idempotency,
+        now: UtcMillis,
+    ) -> Result<Option<Appended>, StoreError> {
+        let (company, promise) = (company.clone(), promise.clone());
+        let read = move |conn: &_| append::replayed(conn, &company, &promise, now);
+        self.inner.readers.read(read).await
     }
 
     async fn read_events(&self, query: EventQuery) -> Result<EventPage, StoreError> {

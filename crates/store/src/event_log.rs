@@ -133,6 +133,15 @@ pub trait EventLog: Send + Sync + 'static {
     /// [`crate::Handover`] are leased to this node and handed over; the others wait for a claim.
     async fn append(&self, publication: Publication) -> Result<Appended, StoreError>;
 
+    /// What [`EventLog::append`] would answer because the promise's key was used before: the first
+    /// answer again, or that it was for another request. None where the key is unused at `now`.
+    async fn replayed(
+        &self,
+        company: &CompanyId,
+        promise: &Idempotency,
+        now: UtcMillis,
+    ) -> Result<Option<Appended>, StoreError>;
+
     /// A page of a company's events.
     async fn read_events(&self, query: EventQuery) -> Result<EventPage, StoreError>;
 

@@ -94,8 +94,8 @@ async fn every_change_leaves_a_line_with_its_caller() {
         let by_platform = matches!(line.action, Action::KeyCreated | Action::KeyRevoked);
         let expected = if by_platform { "bootstrap" } else { "ci" };
         match &line.actor.who {
-            Who::Key { id, name } => {
-                assert_eq!(name, expected);
+            Who::Key { id, name, platform } => {
+                assert_eq!((name.as_str(), *platform), (expected, by_platform));
                 assert_eq!(id.to_string() == key_id, !by_platform);
             }
             other => panic!("{other:?}"),

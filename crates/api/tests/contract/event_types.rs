@@ -1,6 +1,7 @@
 //! The catalog: read by everybody who makes subscriptions, changed by the platform, and what
 //! payloads are judged by where that is asked for.
 
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use tidings_api::CatalogEnforcement;
@@ -175,6 +176,21 @@ async fn payloads_are_judged_where_that_is_asked_for() {
             pointers.sort();
             assert_eq!(pointers, ["/events/1/payload", "/events/1/payload/amount"]);
             assert_eq!(app.get(&key, EVENTS).await.ids().len(), before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_holds_at_once_for_all_who_publish_at_the_same_time() {
+    let app = enforcing(CatalogEnforcement::Reject);
+    let key = app.admin("acme").await;
+    for (required, status) in [("amount", 422), ("other", 422), ("n", 201)] {
+        let schema = json!({"schema": {"required": [required]}});
+        put(&app, BOOTSTRAP, "case.opened", &schema).await;
+        let event = json!({"type": "case.opened", "payload": {"n": 1}}).to_string();
+        let answers = (0..16).map(|_| app.post(&key, EVENTS, &event));
+        for answer in join_all(answers).await {
+            assert_eq!(answer.status, status, "{required}");
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use http::Method;
 use serde_json::json;
+use tidings_api::CatalogEnforcement;
 
-use crate::harness::{Answer, App, BOOTSTRAP, EVENTS, request, with_field};
+use crate::harness::{Answer, App, BOOTSTRAP, EVENTS, Settings, request, with_field};
 
 const EVENT: &str = r#"{"type":"a.b","payload":{"n":1}}"#;
 
@@ -138,4 +139,46 @@ async fn of_two_at_once_one_publishes() {
         }
     }
     assert_eq!(app.get(&key, EVENTS).await.ids().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_accepted_is_so_however_the_catalog_changes() {
+    let app = App::with(Settings {
+        catalog_enforcement: CatalogEnforcement::Reject,
+        ..Settings::default()
+    });
+    let key = app.admin("acme").await;
+    let batch_path = format!("{EVENTS}/batch");
+    let batch = format!(r#"{{"events":[{EVENT},{EVENT}]}}"#);
+    let first = publish(&app, &key, "k-1", EVENTS, EVENT).await;
+    let first_batch = publish(&app, &key, "k-2", &batch_path, &batch).await;
+    assert_eq!(
+        (first.status.as_u16(), first_batch.status.as_u16()),
+        (201, 201)
+    );
+    let schema = json!({"schema": {"required": ["name"]}}).to_string();
+    let path = "/api/v1/event-types/a.b";
+    let saved = app.ask(Method::PUT, BOOTSTRAP, path, &schema).await;
+    assert_eq!(saved.status, 201);
+    let again = publish(&app, &key, "k-1", EVENTS, EVENT).await;
+    assert_eq!(
+        (again.status.as_u16(), again.field("idempotency-replayed")),
+        (201, "true")
+    );
+    assert_eq!(again.body, first.body);
+    let again = publish(&app, &key, "k-2", &batch_path, &batch).await;
+    assert_eq!(again.body, first_batch.body);
+    // Another request is judged, whatever its key.
+    let refused = publish(&app, &key, "k-3", EVENTS, EVENT).await;
+    assert_eq!(refused.invalid(), ["/payload"]);
+    let other = r#"{"type":"a.b","payload":{"n":2}}"#;
+    let refused = publish(&app, &key, "k-1", EVENTS, other).await;
+    refused.problem(422, "idempotency_key_reused");
+    assert_eq!(app.get(&key, EVENTS).await.ids().len(), 3);
+    // What was refused has not used its key.
+    let good = r#"{"type":"a.b","payload":{"name":"x"}}"#;
+    assert_eq!(publish(&app, &key, "k-3", EVENTS, good).await.status, 201);
+    app.clock.advance(24 * 60 * 60 * 1000);
+    let refused = publish(&app, &key, "k-1", EVENTS, EVENT).await;
+    assert_eq!(refused.invalid(), ["/payload"]);
 }

@@ -27,10 +27,10 @@ use tidings_domain::{
 };
 use tidings_store::{
     Appended, Arrivals, Backlog, Claimed, Deleted, DeliveryKey, DeliveryQueue, DeliveryTrace,
-    EventLog, EventPage, EventQuery, Handover, KeyRing, LeaseId, NewApiKey, NewSubscription,
-    Position, Publication, Redelivered, Renewal, ReplayCount, ReplayProgress, ReplayWindow,
-    Replayed, Retention, Rotated, Settled, Settlement, Store, StoreError, SubscriptionBook,
-    SubscriptionChange, SubscriptionPage, Updated, Upkeep,
+    EventLog, EventPage, EventQuery, Handover, Idempotency, KeyRing, LeaseId, NewApiKey,
+    NewSubscription, Position, Publication, Redelivered, Renewal, ReplayCount, ReplayProgress,
+    ReplayWindow, Replayed, Retention, Rotated, Settled, Settlement, Store, StoreError,
+    SubscriptionBook, SubscriptionChange, SubscriptionPage, Updated, Upkeep,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -320,6 +320,15 @@ impl EventLog for FaultyStore {
     async fn append(&self, publication: Publication) -> Result<Appended, StoreError> {
         self.meet(Call::Append, self.inner.append(publication))
             .await
+    }
+
+    async fn replayed(
+        &self,
+        company: &CompanyId,
+        promise: &Idempotency,
+        now: UtcMillis,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.inner.replayed(company, promise, now).await
     }
 
     async fn read_events(&self, query: EventQuery) -> Result<EventPage, StoreError> {

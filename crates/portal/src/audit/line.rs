@@ -59,7 +59,7 @@ impl Line {
 }
 
 /// Who it was, as far as it is the visitor's business: a company's admin learns that one of the
-/// platform's people did it, not who and from where.
+/// platform's people or programs did it, not who and from where.
 fn told(
     actor: &Actor,
     visitor: &Visitor,
@@ -68,6 +68,9 @@ fn told(
     let id = match &actor.who {
         Who::Operator { .. } if !visitor.is_operator() => {
             return (t.audit.operator.to_owned(), None, None);
+        }
+        Who::Key { platform: true, .. } if !visitor.is_operator() => {
+            return (t.audit.platform_itself.to_owned(), None, None);
         }
         Who::Operator { id, .. } => Some(id.to_string()),
         Who::Key { id, .. } => Some(id.to_string()),

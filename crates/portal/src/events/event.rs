@@ -82,7 +82,7 @@ pub(super) async fn raw(at: AtCompany) -> Result<Response, Fault> {
     let id = at.param("id", EventId::parse)?;
     let event = at.store().event(Some(&at.company), id).await?;
     let event = event.ok_or(Fault::NotFound)?;
-    let disposition = format!("attachment; filename=\"{}.json\"", event.id());
+    let disposition = format!("attachment; filename=\"{}\"", file_name(&event));
     // An id is a valid field value.
     let disposition = HeaderValue::from_str(&disposition);
     let disposition = disposition.unwrap_or(HeaderValue::from_static("attachment"));
@@ -137,7 +137,7 @@ async fn lines(
     trace.truncate(LINES_MAX);
     let webhooks = webhooks(at, &trace).await?;
     let lines = trace.into_iter().enumerate();
-    let line = |(number, line)| Line::of(at, event, line, &webhooks, number);
+    let line = |(number, line)| Line::of(at, event, &line, &webhooks, number);
     Ok(lines.map(line).collect())
 }
 
@@ -170,7 +170,7 @@ impl Line {
     fn of(
         at: &AtCompany,
         event: &Event,
-        line: DeliveryTrace,
+        line: &DeliveryTrace,
         webhooks: &HashMap<SubscriptionId, Subscription>,
         number: usize,
     ) -> Self {
@@ -204,6 +204,11 @@ impl Line {
             name_of_line: format!("line-{number}"),
         }
     }
+}
+
+/// What the file with an event's envelope is called.
+pub(crate) fn file_name(event: &Event) -> String {
+    format!("{}.json", event.id())
 }
 
 /// What the store says, as a sentence.

@@ -120,10 +120,8 @@ pub(super) async fn show(at: AtCompany) -> Result<Response, Fault> {
         .subscription(Some(company), attempt.subscription)
         .await?;
     let trace = store.trace(Some(company), attempt.event).await?;
-    let trace = trace.unwrap_or_default().into_iter();
-    let trace = trace
-        .filter(|line| line.subscription == attempt.subscription)
-        .last();
+    let mut trace = trace.unwrap_or_default().into_iter();
+    let trace = trace.find(|line| line.subscription == attempt.subscription);
     let steps = store
         .attempts_of_delivery(
             company,
@@ -170,7 +168,7 @@ impl Facts {
             event_path: at.link(&format!("events/{}", attempt.event)),
             webhook_path: webhook_exists.then(|| at.link(&format!("webhooks/{webhook}"))),
             webhook_log: address(&at.link("log"), &of_webhook),
-            url: attempt.request.url.clone(),
+            url: attempt.request.url.to_string(),
             number: t.log.number_of(attempt.number, placed.round),
             id: attempt.id.to_string(),
         }

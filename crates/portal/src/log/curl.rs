@@ -2,6 +2,8 @@
 
 use tidings_domain::{attempt::Attempt, event::Event};
 
+use crate::events::file_name;
+
 /// Bytes of a body that the command holds; what is larger is read from the file that the page offers
 /// for download.
 const BODY_BYTES_MAX: usize = 8 << 10;
@@ -29,23 +31,15 @@ impl Curl {
         let body = String::from_utf8_lossy(event.json());
         let file = (body.len() > BODY_BYTES_MAX).then(|| file_name(event));
         text.push_str(" \\\n  ");
-        match &file {
-            Some(file) => {
-                text.push_str("--data-binary ");
-                text.push_str(&quoted(&format!("@{file}")));
-            }
-            None => {
-                text.push_str("--data-raw ");
-                text.push_str(&quoted(&body));
-            }
+        if let Some(file) = &file {
+            text.push_str("--data-binary ");
+            text.push_str(&quoted(&format!("@{file}")));
+        } else {
+            text.push_str("--data-raw ");
+            text.push_str(&quoted(&body));
         }
         Self { text, file }
     }
-}
-
-/// What the file with an event's envelope is called.
-pub(crate) fn file_name(event: &Event) -> String {
-    format!("{}.json", event.id())
 }
 
 /// A word for a POSIX shell (Shell Command Language, section 2.2.2): nothing between single quotes
@@ -97,8 +91,8 @@ mod tests {
             elapsed_ms: 0,
             outcome: AttemptOutcome::Succeeded,
             request: SentRequest {
-                url: "https://example.com/it's[1-9]?a=$(id)&b=`id`".to_owned(),
-                user_agent: "Tidings/test".to_owned(),
+                url: "https://example.com/it's[1-9]?a=$(id)&b=`id`".into(),
+                user_agent: "Tidings/test".into(),
                 signatures: Some(Signer::new(&secret, None).sign(event.id(), now, event.json())),
             },
             response: ReceivedResponse::default(),
@@ -128,10 +122,7 @@ mod tests {
         let curl = Curl::of(&attempt, &event);
         assert_eq!(curl.file, None);
         let words = words(&curl.text);
-        assert_eq!(
-            words[..3],
-            ["curl", "--globoff", attempt.request.url.as_str()]
-        );
+        assert_eq!(words[..3], ["curl", "--globoff", &*attempt.request.url]);
         let body = words.last().unwrap();
         assert_eq!(&Bytes::copy_from_slice(body.as_bytes()), event.json());
         for (name, value) in attempt.request_headers() {

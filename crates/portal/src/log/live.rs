@@ -23,7 +23,6 @@ use tidings_store::{AttemptsFound, PlacedAttempt, Position};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    slots::Slot,
     fault::Fault,
     log::{
         ROWS_MAX,
@@ -31,6 +30,7 @@ use crate::{
         own_webhook,
         rows::{Row, markup},
     },
+    slots::Slot,
     state::Portal,
     texts,
     visit::{AtCompany, Turned},
@@ -276,8 +276,8 @@ mod tests {
                 elapsed_ms: 0,
                 outcome: AttemptOutcome::Succeeded,
                 request: SentRequest {
-                    url: String::new(),
-                    user_agent: String::new(),
+                    url: "".into(),
+                    user_agent: "".into(),
                     signatures: None,
                 },
                 response: ReceivedResponse::default(),

@@ -132,7 +132,7 @@ impl AttemptTexts {
         format!("{it_answered}{status}{end}")
     }
 
-    /// "The endpoint answered with a redirect, 301, to https://example.com/."
+    /// "The endpoint answered with a redirect, 301, to …."
     pub(crate) fn redirected(&self, status: u16, target: Option<String>) -> String {
         let ((it_answered, to), (_, end)) = (self.redirected, self.answered);
         match target {

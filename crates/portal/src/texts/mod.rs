@@ -5,10 +5,10 @@ mod account;
 mod attempts;
 mod audit;
 mod charts;
-mod common;
 mod entry;
 mod event_types;
 mod events;
+mod every_page;
 mod faults;
 mod keys;
 mod log;
@@ -23,10 +23,10 @@ use account::AccountTexts;
 use attempts::AttemptTexts;
 use audit::AuditTexts;
 use charts::ChartTexts;
-use common::CommonTexts;
 use entry::EntryTexts;
 use event_types::EventTypeTexts;
 use events::EventTexts;
+use every_page::EveryPageTexts;
 use faults::FaultTexts;
 use keys::KeyTexts;
 pub(crate) use log::LogTexts;
@@ -44,7 +44,7 @@ pub(crate) struct Texts {
     pub(crate) language: &'static str,
     pub(crate) numbers: NumberTexts,
     pub(crate) charts: ChartTexts,
-    pub(crate) common: CommonTexts,
+    pub(crate) common: EveryPageTexts,
     pub(crate) attempts: AttemptTexts,
     pub(crate) log: LogTexts,
     pub(crate) event_types: EventTypeTexts,
@@ -65,7 +65,7 @@ static ENGLISH: Texts = Texts {
     language: "en",
     numbers: numbers::ENGLISH,
     charts: charts::ENGLISH,
-    common: common::ENGLISH,
+    common: every_page::ENGLISH,
     attempts: attempts::ENGLISH,
     log: log::ENGLISH,
     event_types: event_types::ENGLISH,

@@ -94,9 +94,10 @@ pub(super) async fn page(at: AtCompany) -> Result<Response, Fault> {
         attempts: attempts.collect(),
         log: at.link(&format!("log?webhook={}", webhook.id)),
         test: test_send::TestForm::empty(&at, &webhook).await?,
-        rotation: match managed {
-            true => None,
-            false => rotation::Offer::of(&at, webhook.id),
+        rotation: if managed {
+            None
+        } else {
+            rotation::Offer::of(&at, webhook.id)
         },
         replay: ReplayForm::suggested(at.visit.now()),
         description: webhook.description,

@@ -212,7 +212,7 @@ impl TestResult {
         Self {
             words: AttemptWords::of(attempt, texts::default()),
             elapsed_ms: Some(attempt.elapsed_ms),
-            sent_to: attempt.request.url.clone(),
+            sent_to: attempt.request.url.to_string(),
             event_type: attempt.event_type.to_string(),
             body,
         }

@@ -105,6 +105,50 @@ async fn a_companys_admin_sees_its_lines_alone_and_no_operators_name() {
 }
 
 #[tokio::test]
+async fn of_a_platforms_key_a_company_sees_the_platform_alone() {
+    let stage = Stage::new();
+    let address = "203.0.113.77".parse().unwrap();
+    let key = |of: Option<&str>, byte: u8, name: &str| ApiKey {
+        id: tidings_domain::id::ApiKeyId::from_bytes([byte; 16]),
+        name: name.to_owned(),
+        company: of.map(company),
+        scopes: Vec::new(),
+        expires: None,
+        created: stage.clock.now(),
+        last_used: None,
+    };
+    let (platforms, own) = (
+        key(None, 3, "provisioning"),
+        key(Some("acme"), 4, "nightly"),
+    );
+    let (platforms_id, own_id) = (platforms.id.to_string(), own.id.to_string());
+    let line = |key| AuditEntry {
+        actor: Actor::key(key, Some(address)),
+        ..entry(&stage, Some("acme"), "case.opened")
+    };
+    stage.store.record(line(&platforms)).await.unwrap();
+    let hidden = ["provisioning", &platforms_id, "203.0.113.77"];
+    let admin = stage.admin("acme").await;
+    let log = admin.get("/portal/c/acme/audit").await.is(200);
+    assert!(log.has("the platform"), "{log:?}");
+    for text in hidden {
+        assert!(!log.has(text), "{text} in {log:?}");
+    }
+    let operator = stage.operator().await;
+    let log = operator.get("/portal/c/acme/audit").await.is(200);
+    for text in hidden {
+        assert!(log.has(text), "{text} in {log:?}");
+    }
+    // Of the company's own keys its admin sees everything.
+    stage.store.record(line(&own)).await.unwrap();
+    let log = admin.get("/portal/c/acme/audit").await.is(200);
+    assert!(
+        log.has("API key “nightly”") && log.has(&own_id) && log.has("203.0.113.77"),
+        "{log:?}"
+    );
+}
+
+#[tokio::test]
 async fn every_kind_of_actor_and_every_action_has_words() {
     let stage = Stage::new();
     let operator = stage.operator().await;

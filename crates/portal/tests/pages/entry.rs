@@ -1,5 +1,9 @@
 //! Getting in and out: passwords, links, sessions, and what every answer carries.
 
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
 use tidings_domain::visitor::Role;
 use tidings_store::LinkPurpose;
 
@@ -73,6 +77,54 @@ async fn wrong_passwords_make_the_next_try_wait() {
     assert!(refused.has("Too many tries"), "{refused:?}");
     stage.clock.advance(HOUR_MS / 4);
     sign_in(&browser, PASSWORD, "")
+        .await
+        .leads_to("/portal/platform");
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_keep_the_owner_out() {
+    let stage = Stage::new();
+    stage.user(EMAIL, PASSWORD).await;
+    let stranger = stage.browser_at("2001:db8::1");
+    for _ in 0..10 {
+        sign_in(&stranger, "incorrect horse", "").await.is(422);
+    }
+    sign_in(&stranger, PASSWORD, "").await.is(429);
+    let neighbour = stage.browser_at("2001:db8::2");
+    sign_in(&neighbour, PASSWORD, "").await.is(429);
+    let owner = stage.browser_at("192.0.2.1");
+    sign_in(&owner, PASSWORD, "")
+        .await
+        .leads_to("/portal/platform");
+    sign_in(&stranger, PASSWORD, "").await.is(429);
+}
+
+#[tokio::test]
+async fn who_sends_forms_slowly_keeps_out_their_own_network_alone() {
+    const EACH_MAX: usize = 8;
+    let stage = Stage::new();
+    stage.user(EMAIL, PASSWORD).await;
+    let setup = stage.link_for(LinkPurpose::Setup).await;
+    let slow = stage.browser_at("2001:db8::1");
+    slow.get(SIGN_IN).await.is(200);
+    let never = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let paths = [SIGN_IN, &format!("/portal/setup/{setup}")];
+    let mut waiting: Vec<_> = (0..EACH_MAX)
+        .map(|n| Box::pin(slow.post_body(paths[n % 2], never())))
+        .collect();
+    for form in &mut waiting {
+        assert!(
+            futures_util::poll!(form.as_mut()).is_pending(),
+            "its form has not come"
+        );
+    }
+    let neighbour = stage.browser_at("2001:db8::2");
+    sign_in(&neighbour, PASSWORD, "").await.is(503);
+    sign_in(&stage.browser_at("2001:db8:0:1::1"), PASSWORD, "")
+        .await
+        .leads_to("/portal/platform");
+    drop(waiting.pop());
+    sign_in(&neighbour, PASSWORD, "")
         .await
         .leads_to("/portal/platform");
 }

@@ -41,7 +41,7 @@ use tidings_store::{
     SubscriptionBook as _, User,
 };
 use tidings_store_sqlite::{SqliteOptions, SqliteStore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use browser::{Answer, Browser};
 
@@ -55,6 +55,7 @@ pub(crate) struct Stage {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) outbound: Arc<Scripted>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) tasks: TaskTracker,
     pub(crate) random: Arc<SeededRandom>,
     directory: PathBuf,
 }
@@ -158,8 +159,8 @@ fn attempt_of(
         elapsed_ms: 42,
         outcome,
         request: SentRequest {
-            url: endpoint.url.to_string(),
-            user_agent: "Tidings/test".to_owned(),
+            url: endpoint.url.to_string().into(),
+            user_agent: "Tidings/test".into(),
             signatures: Some(signer.sign(event.id(), now, event.json())),
         },
         response,
@@ -193,7 +194,7 @@ impl Stage {
         });
         let store = Arc::new(store.unwrap());
         let outbound = Arc::new(Scripted::default());
-        let shutdown = CancellationToken::new();
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let origins = settings.frame_origins.iter();
         let router = router(PortalOptions {
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -204,6 +205,7 @@ impl Stage {
             public_url: settings.public_url.parse().unwrap(),
             frame_origins: origins.map(|origin| origin.parse().unwrap()).collect(),
             shutdown: shutdown.clone(),
+            tasks: tasks.clone(),
         });
         Self {
             router,
@@ -211,6 +213,7 @@ impl Stage {
             clock,
             outbound,
             shutdown,
+            tasks,
             random,
             directory,
         }
@@ -219,6 +222,13 @@ impl Stage {
     /// A browser in which nobody is signed in.
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.router.clone())
+    }
+
+    /// One somewhere else.
+    pub(crate) fn browser_at(&self, address: &str) -> Browser {
+        let mut browser = self.browser();
+        browser.address = address.parse().unwrap();
+        browser
     }
 
     /// Makes a user who can sign in with a password.
@@ -379,7 +389,7 @@ impl Stage {
                 lease,
                 epoch: delivery.epoch,
                 first_attempt: delivery.first_attempt.unwrap_or(now),
-                attempt,
+                attempt: attempt.into(),
                 verdict,
                 notice: None,
             }

@@ -13,7 +13,7 @@ pub(crate) struct PortalConfig {
     /// [default: http and the address it listens on]
     ///
     /// Links into the portal begin with it. Where it is https, the portal's cookies travel over
-    /// https alone: give it wherever TLS stands in front. Example: https://webhooks.example.com
+    /// https alone: give it wherever TLS stands in front. Example: `https://webhooks.example.com`
     #[arg(long, env = "TIDINGS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<WebOrigin>,
 
@@ -21,7 +21,7 @@ pub(crate) struct PortalConfig {
     ///
     /// Repeatable, or separated by commas: scheme, host and port alone, without path and wildcard.
     /// Browsers keep somebody signed in within a frame of another site only if --public-url is
-    /// https. Example: https://app.example.com
+    /// https. Example: `https://app.example.com`
     #[arg(
         long,
         env = "TIDINGS_PORTAL_FRAME_ORIGIN",

@@ -103,8 +103,8 @@ async fn events_come_signed_once_and_in_order_through_a_restart() {
     again.env("TIDINGS_LISTEN", &address);
     let server = Server::of(again).await;
     ids.extend(publish(&server, 7..12).await);
-    let received = receiver.wait_for(10).await;
-    let came: Vec<&str> = received
+    let arrived = receiver.wait_for(10).await;
+    let came: Vec<&str> = arrived
         .iter()
         .map(|one| one.header("webhook-id"))
         .collect();
@@ -115,7 +115,7 @@ async fn events_come_signed_once_and_in_order_through_a_restart() {
         .lines()
         .find_map(|line| line.strip_prefix("Signing secret: "));
     let webhook = Webhook::new(secret.unwrap()).unwrap();
-    for one in &received {
+    for one in &arrived {
         webhook.verify(&one.body, &one.headers).unwrap();
         assert_eq!(one.header("x-webhook-event"), "test.happened");
         assert_eq!(one.header("x-webhook-attempt"), "1");

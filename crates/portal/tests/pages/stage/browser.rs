@@ -80,7 +80,17 @@ impl Browser {
         self.cookies.lock().get(name).cloned()
     }
 
+    /// Sends a form whose body comes as it likes.
+    pub(crate) async fn post_body(&self, path: &str, body: Body) -> Answer {
+        self.send_body(Method::POST, path, body, true).await
+    }
+
     async fn send(&self, method: Method, path: &str, form: Option<&str>) -> Answer {
+        let body = Body::from(form.unwrap_or_default().to_owned());
+        self.send_body(method, path, body, form.is_some()).await
+    }
+
+    async fn send_body(&self, method: Method, path: &str, body: Body, is_form: bool) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         let pairs: Vec<String> = {
             let cookies = self.cookies.lock();
@@ -90,11 +100,10 @@ impl Browser {
         if !pairs.is_empty() {
             request = request.header(header::COOKIE, pairs.join("; "));
         }
-        if form.is_some() {
+        if is_form {
             let kind = "application/x-www-form-urlencoded";
             request = request.header(header::CONTENT_TYPE, kind);
         }
-        let body = Body::from(form.unwrap_or_default().to_owned());
         let mut request = request.body(body).unwrap();
         let address = ClientAddress(self.address);
         request.extensions_mut().insert(address);

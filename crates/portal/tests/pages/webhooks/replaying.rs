@@ -89,6 +89,10 @@ async fn first_the_count_then_a_word_then_the_end() {
     let begun = admin.post(&path(id, "/replay"), &form).await.is(303);
     let run = begun.location().to_owned();
     assert!(run.starts_with(&path(id, "/replay/")), "{run}");
+    // Who waits for the server's tasks waits for it, and for its line in the audit log.
+    stage.tasks.close();
+    stage.tasks.wait().await;
+    assert_eq!(replayed_lines(&stage, id).await.len(), 1);
     let page = ended(&admin, &run).await;
     assert!(
         page.has("Done: 3 events are being sent once more."),
@@ -195,7 +199,13 @@ async fn a_replay_ends_when_the_server_is_stopped() {
     stage.shutdown.cancel();
     let form = [("since", "2026-11-23T00:00"), ("only", "failed")];
     let begun = admin.post(&path(id, "/replay"), &form).await.is(303);
-    let page = ended(&admin, begun.location()).await;
-    assert!(page.has("Start it again for the rest"), "{}", page.text);
+    stage.tasks.close();
+    stage.tasks.wait().await;
+    let page = admin.get(begun.location()).await.is(200);
+    assert!(
+        page.has("data-ended") && page.has("Start it again for the rest"),
+        "{}",
+        page.text
+    );
     assert!(replayed_lines(&stage, id).await.is_empty());
 }

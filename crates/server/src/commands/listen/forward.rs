@@ -69,7 +69,7 @@ impl Forwarder {
         secret: &Secret,
         timeout: Span,
         clock: Arc<SystemClock>,
-        random: SystemRandom,
+        random: &SystemRandom,
         paint: Paint,
     ) -> anyhow::Result<Self> {
         let target = TargetUrl::parse(forward_to, Environment::Development);
@@ -84,7 +84,7 @@ impl Forwarder {
             target: target.context("--forward-to is no URL like http://localhost:3000/hook")?,
             signer: Arc::new(Signer::new(secret, None)),
             secret: secret.clone(),
-            subscription: SubscriptionId::new(clock.now(), &random),
+            subscription: SubscriptionId::new(clock.now(), random),
             clock,
             paint,
         })

@@ -153,7 +153,7 @@ pub(super) async fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
         &secret,
         args.timeout,
         clock,
-        random,
+        &random,
         paint,
     )?;
     let mut place = None;

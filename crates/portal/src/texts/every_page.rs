@@ -5,7 +5,7 @@ use std::fmt::Display;
 use tidings_domain::visitor::Role;
 
 #[derive(Debug)]
-pub(crate) struct CommonTexts {
+pub(crate) struct EveryPageTexts {
     pub(crate) product: &'static str,
     pub(crate) skip: &'static str,
     pub(crate) menu: &'static str,
@@ -37,7 +37,7 @@ pub(crate) struct CommonTexts {
     pub(super) notices: &'static [(&'static str, &'static str)],
 }
 
-pub(super) const ENGLISH: CommonTexts = CommonTexts {
+pub(super) const ENGLISH: EveryPageTexts = EveryPageTexts {
     product: "Tidings",
     skip: "Skip to content",
     menu: "Menu",
@@ -111,7 +111,7 @@ pub(super) const ENGLISH: CommonTexts = CommonTexts {
     ],
 };
 
-impl CommonTexts {
+impl EveryPageTexts {
     /// The word for a role.
     pub(crate) fn role(&self, role: Role) -> &'static str {
         match role {
