@@ -1,7 +1,7 @@
 //! The audit log: who changed what, when, from where.
 //!
 //! Its lines are written in the transaction of the change itself, so each method that changes
-//! something takes an [`Actor`](tidings_domain::actor::Actor). The functions here say what such a
+//! something takes an [`Actor`]. The functions here say what such a
 //! line holds, alike for every store.
 
 use async_trait::async_trait;

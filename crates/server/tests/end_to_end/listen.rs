@@ -104,10 +104,7 @@ async fn events_come_signed_once_and_in_order_through_a_restart() {
     let server = Server::of(again).await;
     ids.extend(publish(&server, 7..12).await);
     let arrived = receiver.wait_for(10).await;
-    let came: Vec<&str> = arrived
-        .iter()
-        .map(|one| one.header("webhook-id"))
-        .collect();
+    let came: Vec<&str> = arrived.iter().map(|one| one.header("webhook-id")).collect();
     assert_eq!(came, ids);
 
     let said = listening.said();
