@@ -107,7 +107,7 @@ pub(crate) struct BenchArgs {
     guard: Option<GuardMode>,
 
     /// Do not build; measure target/release as it is
-    #[arg(long)]
+    #[arg(long, global = true)]
     no_build: bool,
 }
 
