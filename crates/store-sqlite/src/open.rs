@@ -111,8 +111,16 @@ pub struct MigrationReport {
 /// The server's lock on a database. Dropping it lets the next server in.
 #[derive(Debug)]
 pub(crate) struct ServerLock {
-    /// The lock belongs to the open file and ends with it.
-    _file: File,
+    file: File,
+}
+
+impl Drop for ServerLock {
+    fn drop(&mut self) {
+        // The lock belongs to the open file, which a program that is being started at this moment
+        // shares until it has begun: closing the file alone might leave the lock with it. Where it
+        // cannot be given back, it ends with the file.
+        let _ = self.file.unlock();
+    }
 }
 
 /// An open, migrated file, and the check that names it.
@@ -133,7 +141,7 @@ pub(crate) fn lock(path: &Path) -> Result<ServerLock, OpenError> {
         .open(&name)
         .map_err(|error| not_writable(path, &error))?;
     match file.try_lock() {
-        Ok(()) => Ok(ServerLock { _file: file }),
+        Ok(()) => Ok(ServerLock { file }),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
             path: path.to_owned(),
         }),
