@@ -140,12 +140,7 @@ fn key_of(headers: &HeaderMap) -> HeaderMap {
     let named = [HeaderName::from_static("x-api-key"), header::AUTHORIZATION];
     let fields = named.into_iter().flat_map(|name| {
         let values = headers.get_all(&name).iter();
-        // Copies: what was read of the request is a part of the connection's buffer, which would
-        // stay as long as the stream.
-        values.filter_map(move |value| {
-            let value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
-            Some((name.clone(), value))
-        })
+        values.map(move |value| (name.clone(), value.clone()))
     });
     fields.collect()
 }
