@@ -35,6 +35,7 @@ use crate::{
 pub(crate) use ends::{LoadPlan, Sink};
 pub(crate) use ground::{DatabaseKind, Ground};
 use guard::GuardMode;
+pub(crate) use process::memory_kib;
 use report::Row;
 use run_once::Bench;
 use scenario::{Scenario, Situation};

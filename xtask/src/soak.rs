@@ -15,7 +15,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::{
-    bench::{DatabaseKind, Ground, LoadPlan, Sink},
+    bench::{DatabaseKind, Ground, LoadPlan, Sink, memory_kib},
     http,
     machine_clock::{Stopwatch, rest, wait_until},
     server_process::{ServerProcess, Storage},
@@ -195,16 +195,13 @@ impl Soak {
     }
 
     fn sample(&self, minute: u64) -> anyhow::Result<Sample> {
-        let mut memory_kib = 0;
+        let mut largest_kib = 0;
         for server in &self.servers {
-            let status = fs::read_to_string(format!("/proc/{}/status", server.id()))?;
-            let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-            let kib = line.and_then(|line| line.split_ascii_whitespace().nth(1));
-            memory_kib = memory_kib.max(kib.context("no VmRSS")?.parse::<u64>()?);
+            largest_kib = largest_kib.max(memory_kib(server.id())?);
         }
         Ok(Sample {
             minute,
-            memory_mib: memory_kib >> 10,
+            memory_mib: largest_kib >> 10,
             bytes: self.ground.bytes(&self.storage)?,
         })
     }

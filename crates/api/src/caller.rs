@@ -100,6 +100,14 @@ fn challenged(detail: &'static str, challenge: &'static str) -> Problem {
     )
 }
 
+/// Nothing where the key is the platform's; 403 with `detail` where it is a company's.
+pub(crate) fn platform_only(caller: &ApiKey, detail: &'static str) -> Result<(), Problem> {
+    match caller.company {
+        None => Ok(()),
+        Some(_) => Err(Problem::new(Code::PlatformOnly, detail)),
+    }
+}
+
 /// For which company a caller may act, given the one it names: its own, or the named one. None
 /// where the platform names none, which stands for whoever's the thing asked for is.
 pub(crate) fn reach(

@@ -7,7 +7,7 @@ use axum::{body::Body, extract::State, response::Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidings_domain::{
-    api_key::{ApiKey, Scope},
+    api_key::Scope,
     catalog::{
         CATALOG_TYPES_MAX, CatalogType, TYPE_DESCRIPTION_CHARS_MAX, TYPE_DOCUMENT_BYTES_MAX,
     },
@@ -20,15 +20,19 @@ use crate::{
     answer,
     body::Accepts,
     call::{Call, PathIds},
+    caller,
     fields::{Fault, Form},
     payload_check,
-    problem::{Code, Problem},
+    problem::Problem,
     state::Api,
     values,
 };
 
 /// The most bytes of a request: a sample, a schema, and the rest.
 const BODY_BYTES_MAX: usize = 2 * TYPE_DOCUMENT_BYTES_MAX + (16 << 10);
+
+/// What a company's key is told that would change the catalog.
+const PLATFORM_ONLY: &str = "the catalog is the platform's: only a key of the platform changes it";
 
 /// An event type of the catalog.
 #[derive(Serialize, ToSchema)]
@@ -144,7 +148,7 @@ pub(crate) async fn save(
     let (caller, body) = call
         .receive(&api, body, Scope::Admin, BODY_BYTES_MAX, Accepts::Json)
         .await?;
-    platform_only(caller)?;
+    caller::platform_only(caller, PLATFORM_ONLY)?;
     let name = ids.new_event_type()?;
     let entry = read(&name, Form::read(&body.bytes)?)?;
     let saved = api
@@ -185,7 +189,7 @@ pub(crate) async fn delete(
     ids: PathIds,
 ) -> Result<Response, Problem> {
     let caller = call.caller(Scope::Admin)?;
-    platform_only(caller)?;
+    caller::platform_only(caller, PLATFORM_ONLY)?;
     let name = ids.event_type()?;
     let by = call.actor(caller);
     let deleted = api
@@ -198,14 +202,6 @@ pub(crate) async fn delete(
     } else {
         Err(Problem::not_found("event type"))
     }
-}
-
-fn platform_only(caller: &ApiKey) -> Result<(), Problem> {
-    if caller.company.is_none() {
-        return Ok(());
-    }
-    let detail = "the catalog is the platform's: only a key of the platform changes it";
-    Err(Problem::new(Code::PlatformOnly, detail))
 }
 
 fn read(name: &EventType, mut form: Form<'_>) -> Result<CatalogType, Problem> {

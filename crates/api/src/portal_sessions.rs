@@ -23,7 +23,7 @@ use crate::{
     caller,
     fields::Form,
     openapi::CompanyIdSchema,
-    problem::{Code, Problem},
+    problem::Problem,
     state::Api,
     values,
 };
@@ -121,10 +121,10 @@ pub(crate) async fn create(
             Accepts::Json,
         )
         .await?;
-    if caller.company.is_some() {
-        let detail = "only a key of the platform lets people into the portal";
-        return Err(Problem::new(Code::PlatformOnly, detail));
-    }
+    caller::platform_only(
+        caller,
+        "only a key of the platform lets people into the portal",
+    )?;
     let mut query = call.query();
     let in_query = query.company();
     query.finish()?;

@@ -80,7 +80,7 @@ fn cpu_us_of(stat: &str) -> Option<u64> {
 }
 
 /// The memory that a process holds now, in KiB.
-pub(super) fn memory_kib(process: u32) -> anyhow::Result<u64> {
+pub(crate) fn memory_kib(process: u32) -> anyhow::Result<u64> {
     memory_line(&read(process, "status")?, "VmRSS:").context("no VmRSS")
 }
 
