@@ -64,19 +64,11 @@ pub trait AuditLog: Send + Sync + 'static {
 /// The line about a subscription that was made.
 #[must_use]
 pub fn subscription_created(made: &Subscription, by: &Actor) -> AuditEntry {
-    let fields = subscription_fields(made);
-    let changes = fields.into_iter().map(|(field, after)| FieldChange {
-        field: field.to_owned(),
-        before: None,
-        after,
-    });
-    about_subscription(
-        made,
-        made.created,
-        by,
+    let (action, changes) = (
         Action::SubscriptionCreated,
-        changes.filter(|change| change.after.is_some()).collect(),
-    )
+        given(subscription_fields(made)),
+    );
+    about_subscription(made, made.created, by, action, changes)
 }
 
 /// The line about a subscription that was changed, enabled or disabled; none where nothing was.
@@ -135,13 +127,8 @@ pub fn secret_rotated(
     now: UtcMillis,
     by: &Actor,
 ) -> AuditEntry {
-    let change = FieldChange {
-        field: "previousSecretExpiresUtc".to_owned(),
-        before: None,
-        after: Some(previous_until.to_string()),
-    };
-    let action = Action::SecretRotated;
-    about_subscription(subscription, now, by, action, vec![change])
+    let changes = given([("previousSecretExpiresUtc", Some(previous_until.to_string()))]);
+    about_subscription(subscription, now, by, Action::SecretRotated, changes)
 }
 
 /// The line about a delivery that was asked for once more.
@@ -153,18 +140,15 @@ pub fn redelivered(
     now: UtcMillis,
     by: &Actor,
 ) -> AuditEntry {
-    AuditEntry {
-        at: now,
+    let changes = given([("eventId", Some(event.to_string()))]);
+    line(
         company,
-        actor: by.clone(),
-        action: Action::Redelivered,
-        target: subscription.to_string(),
-        changes: vec![FieldChange {
-            field: "eventId".to_owned(),
-            before: None,
-            after: Some(event.to_string()),
-        }],
-    }
+        now,
+        by,
+        Action::Redelivered,
+        &subscription,
+        changes,
+    )
 }
 
 /// The line about a window of events that was asked for once more, and how many deliveries that
@@ -184,21 +168,8 @@ pub fn replayed(
         ("only", Some(window.scope.as_str().to_owned())),
         ("replayed", Some(deliveries.to_string())),
     ];
-    let changes = fields.into_iter().filter(|(_, after)| after.is_some());
-    AuditEntry {
-        at: now,
-        company,
-        actor: by.clone(),
-        action: Action::Replayed,
-        target: subscription.to_string(),
-        changes: changes
-            .map(|(field, after)| FieldChange {
-                field: field.to_owned(),
-                before: None,
-                after,
-            })
-            .collect(),
-    }
+    let changes = given(fields);
+    line(company, now, by, Action::Replayed, &subscription, changes)
 }
 
 /// The line about a key that was made.
@@ -210,40 +181,29 @@ pub fn key_created(key: &ApiKey, by: &Actor) -> AuditEntry {
         ("scopes", Some(scopes.join(", "))),
         ("expiresUtc", key.expires.map(|time| time.to_string())),
     ];
-    let changes = fields.into_iter().filter(|(_, after)| after.is_some());
-    about_key(key, key.created, by, Action::KeyCreated, |entry| {
-        entry.changes = changes
-            .map(|(field, after)| FieldChange {
-                field: field.to_owned(),
-                before: None,
-                after,
-            })
-            .collect();
-    })
+    let company = key.company.clone();
+    let action = Action::KeyCreated;
+    line(company, key.created, by, action, &key.id, given(fields))
 }
 
 /// The line about a key that was revoked.
 #[must_use]
 pub fn key_revoked(key: &ApiKey, now: UtcMillis, by: &Actor) -> AuditEntry {
-    about_key(key, now, by, Action::KeyRevoked, |entry| {
-        entry.changes = vec![FieldChange {
-            field: "name".to_owned(),
-            before: Some(key.name.clone()),
-            after: None,
-        }];
-    })
+    let change = FieldChange {
+        field: "name".to_owned(),
+        before: Some(key.name.clone()),
+        after: None,
+    };
+    let company = key.company.clone();
+    let action = Action::KeyRevoked;
+    line(company, now, by, action, &key.id, vec![change])
 }
 
 /// The line about a user that was made.
 #[must_use]
 pub fn user_created(user: &User, by: &Actor) -> AuditEntry {
-    let change = FieldChange {
-        field: "email".to_owned(),
-        before: None,
-        after: Some(user.email.to_string()),
-    };
-    let action = Action::UserCreated;
-    about_user(user.id, user.created, by, action, vec![change])
+    let changes = given([("email", Some(user.email.to_string()))]);
+    about_user(user.id, user.created, by, Action::UserCreated, changes)
 }
 
 /// The line about a user that was removed.
@@ -270,18 +230,18 @@ pub fn session_opened(session: &Session, by: &Actor) -> AuditEntry {
         Visitor::Operator { id, .. } => {
             about_user(*id, session.created, by, Action::SignedIn, Vec::new())
         }
-        Visitor::Guest { company, role } => AuditEntry {
-            at: session.created,
-            company: Some(company.clone()),
-            actor: by.clone(),
-            action: Action::LinkOpened,
-            target: company.to_string(),
-            changes: vec![FieldChange {
-                field: "role".to_owned(),
-                before: None,
-                after: Some(role.as_str().to_owned()),
-            }],
-        },
+        Visitor::Guest { company, role } => {
+            let changes = given([("role", Some(role.as_str().to_owned()))]);
+            let action = Action::LinkOpened;
+            line(
+                Some(company.clone()),
+                session.created,
+                by,
+                action,
+                company,
+                changes,
+            )
+        }
     }
 }
 
@@ -291,14 +251,9 @@ pub fn signed_out(whose: &SessionsOf, now: UtcMillis, by: &Actor) -> AuditEntry 
     let action = Action::SignedOutEverywhere;
     match whose {
         SessionsOf::User(id) => about_user(*id, now, by, action, Vec::new()),
-        SessionsOf::Company(company) => AuditEntry {
-            at: now,
-            company: Some(company.clone()),
-            actor: by.clone(),
-            action,
-            target: company.to_string(),
-            changes: Vec::new(),
-        },
+        SessionsOf::Company(company) => {
+            line(Some(company.clone()), now, by, action, company, Vec::new())
+        }
     }
 }
 
@@ -357,14 +312,7 @@ fn about_event_type(
     action: Action,
     changes: Vec<FieldChange>,
 ) -> AuditEntry {
-    AuditEntry {
-        at,
-        company: None,
-        actor: by.clone(),
-        action,
-        target: name.to_string(),
-        changes,
-    }
+    line(None, at, by, action, name, changes)
 }
 
 /// What of a subscription an audit line tells, always in this order.
@@ -408,14 +356,8 @@ fn about_subscription(
     action: Action,
     changes: Vec<FieldChange>,
 ) -> AuditEntry {
-    AuditEntry {
-        at,
-        company: Some(subscription.company.clone()),
-        actor: by.clone(),
-        action,
-        target: subscription.id.to_string(),
-        changes,
-    }
+    let company = Some(subscription.company.clone());
+    line(company, at, by, action, &subscription.id, changes)
 }
 
 /// Users are the platform's own affair.
@@ -426,31 +368,36 @@ fn about_user(
     action: Action,
     changes: Vec<FieldChange>,
 ) -> AuditEntry {
+    line(None, at, by, action, &user, changes)
+}
+
+/// A line: every function above says what its own holds.
+fn line(
+    company: Option<CompanyId>,
+    at: UtcMillis,
+    by: &Actor,
+    action: Action,
+    target: &impl ToString,
+    changes: Vec<FieldChange>,
+) -> AuditEntry {
     AuditEntry {
         at,
-        company: None,
+        company,
         actor: by.clone(),
         action,
-        target: user.to_string(),
+        target: target.to_string(),
         changes,
     }
 }
 
-fn about_key(
-    key: &ApiKey,
-    at: UtcMillis,
-    by: &Actor,
-    action: Action,
-    finish: impl FnOnce(&mut AuditEntry),
-) -> AuditEntry {
-    let mut entry = AuditEntry {
-        at,
-        company: key.company.clone(),
-        actor: by.clone(),
-        action,
-        target: key.id.to_string(),
-        changes: Vec::new(),
-    };
-    finish(&mut entry);
-    entry
+/// Fields of something new; those that it has not are left out.
+fn given<const N: usize>(fields: [(&str, Option<String>); N]) -> Vec<FieldChange> {
+    let fields = fields.into_iter().filter(|(_, after)| after.is_some());
+    fields
+        .map(|(field, after)| FieldChange {
+            field: field.to_owned(),
+            before: None,
+            after,
+        })
+        .collect()
 }
