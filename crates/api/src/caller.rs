@@ -45,14 +45,23 @@ impl BootstrapKey {
 
 /// Finds out who calls. 401 for a missing, malformed, unknown, revoked or expired key.
 pub(crate) async fn identify(api: &Api, headers: &HeaderMap) -> Result<ApiKey, Problem> {
-    let hash = token(headers)?.hash();
+    owner_of(api, &hash_of(headers)?).await
+}
+
+/// The hash of the key that a request comes with. 401 where it comes with none.
+pub(crate) fn hash_of(headers: &HeaderMap) -> Result<KeyHash, Problem> {
+    token(headers).map(|token| token.hash())
+}
+
+/// Finds out whose hash it is. 401 for an unknown, revoked or expired key.
+pub(crate) async fn owner_of(api: &Api, hash: &KeyHash) -> Result<ApiKey, Problem> {
     if let Some(bootstrap) = &api.bootstrap_key
-        && constant_time::verify_slices_are_equal(&bootstrap.hash, &hash).is_ok()
+        && constant_time::verify_slices_are_equal(&bootstrap.hash, hash).is_ok()
     {
         return Ok(bootstrap.key.clone());
     }
     let now = api.clock.now();
-    match api.store.key_by_hash(&hash).await? {
+    match api.store.key_by_hash(hash).await? {
         Some(key) if !key.is_expired_at(now) => {
             api.store.touch_key(key.id, now);
             Ok(key)

@@ -106,6 +106,8 @@ impl Asked {
         if last_seen.is_some() {
             self.cursor = last_seen;
         }
+        // A cursor of the other order is refused.
+        self.order = Some(Order::Ascending);
     }
 
     /// Finds the page. 400 for a cursor that is not good for this listing, 422 where neither the

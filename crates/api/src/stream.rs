@@ -10,7 +10,8 @@ use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
 use axum::{body::Body, extract::State, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
+use tidings_domain::api_key::KeyHash;
 use tidings_store::{EventQuery, Position};
 use tokio::{
     sync::{Notify, futures::OwnedNotified},
@@ -32,7 +33,7 @@ use crate::{
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Proxies that hold answers back until they are complete are asked not to (nginx's field).
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// A sign of life after so long a silence. 15 s are promised.
+/// A sign of life so long after the last one. 15 s are promised.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// Milliseconds after which a reader should come back, where the stream breaks.
 const RETRY_MS: u32 = 1000;
@@ -99,14 +100,14 @@ pub(crate) async fn stream(State(api): State<Arc<Api>>, call: Call) -> Result<Re
     let reader = Reader {
         arrival: listen(&api.store.arrivals().of(&query.company)),
         signal: api.store.arrivals().of(&query.company),
-        headers: key_of(&call.headers),
+        key: caller::hash_of(&call.headers)?,
         read_up_to: query.after.unwrap_or(0),
         told_up_to: query.after.unwrap_or(0),
         is_behind: true,
         query,
         place,
         held: VecDeque::new(),
-        silent_since: Instant::now(),
+        commented: Instant::now(),
         greeted: false,
         _permit: permit,
         _counted: Counted::new(&api.metrics.streams),
@@ -135,20 +136,12 @@ fn listen(signal: &Arc<Notify>) -> Pin<Box<OwnedNotified>> {
     arrival
 }
 
-/// The fields of a request that say who calls, to be judged again as long as the stream lasts.
-fn key_of(headers: &HeaderMap) -> HeaderMap {
-    let named = [HeaderName::from_static("x-api-key"), header::AUTHORIZATION];
-    let fields = named.into_iter().flat_map(|name| {
-        let values = headers.get_all(&name).iter();
-        values.map(move |value| (name.clone(), value.clone()))
-    });
-    fields.collect()
-}
-
 /// One stream, between two parts of it.
 struct Reader {
     api: Arc<Api>,
-    headers: HeaderMap,
+    /// Of the key it was opened with, to be judged again as long as it lasts. The request's header
+    /// fields would keep the connection's first read buffer alive.
+    key: KeyHash,
     query: EventQuery,
     place: Place,
     signal: Arc<Notify>,
@@ -163,7 +156,7 @@ struct Reader {
     read_up_to: Position,
     /// The place that the reader knows.
     told_up_to: Position,
-    silent_since: Instant,
+    commented: Instant,
     greeted: bool,
     _permit: StreamPermit,
     _counted: Counted,
@@ -177,31 +170,33 @@ impl Reader {
             // Where it begins is told, too: who began at the present and is cut off before
             // anything happened comes back to this place, and not to a later present.
             let cursor = self.place.cursor(&self.api, self.read_up_to);
-            return Some(Bytes::from(format!("retry: {RETRY_MS}\nid: {cursor}\n\n")));
+            // It begins with a comment, by which also simple readers know that it is no event.
+            let greeting = format!(": hello\nretry: {RETRY_MS}\nid: {cursor}\n\n");
+            return Some(Bytes::from(greeting));
         }
         loop {
-            if let Some((position, part)) = self.held.pop_front() {
-                self.told_up_to = position;
-                self.silent_since = Instant::now();
-                return Some(part);
+            if self.api.shutdown.is_cancelled() {
+                return None;
             }
             // A key that was revoked or ran out meanwhile sees nothing more.
-            caller::identify(&self.api, &self.headers).await.ok()?;
+            caller::owner_of(&self.api, &self.key).await.ok()?;
+            if let Some((position, part)) = self.held.pop_front() {
+                self.told_up_to = position;
+                return Some(part);
+            }
+            // Comments come however busy the stream is. And what a reader wants may be rare: one
+            // that is cut off in a long search goes on from where the search has come to.
+            if self.commented.elapsed() >= SIGN_OF_LIFE {
+                return Some(self.sign_of_life());
+            }
             if self.is_behind {
-                // What a reader wants may be rare: a long search is no silence, and a reader that is
-                // cut off meanwhile goes on from where the search has come to.
-                if self.silent_since.elapsed() >= SIGN_OF_LIFE {
-                    self.silent_since = Instant::now();
-                    return Some(self.sign_of_life());
-                }
                 // An error ends the stream: its reader comes back to where it was.
                 self.is_behind = self.read().await.ok()?;
                 continue;
             }
             tokio::select! {
                 () = self.api.shutdown.cancelled() => return None,
-                () = sleep_until(self.silent_since + SIGN_OF_LIFE) => {
-                    self.silent_since = Instant::now();
+                () = sleep_until(self.commented + SIGN_OF_LIFE) => {
                     return Some(self.sign_of_life());
                 }
                 () = self.arrival.as_mut() => {
@@ -238,8 +233,9 @@ impl Reader {
     }
 
     /// A comment; and where the reader's place lies far behind, as what came since did not match
-    /// its filters, the new one, without an event.
+    /// its filters, the new one, without an event. Only where nothing read is still to be sent.
     fn sign_of_life(&mut self) -> Bytes {
+        self.commented = Instant::now();
         if self.told_up_to == self.read_up_to {
             return Bytes::from_static(b": still here\n\n");
         }

@@ -48,12 +48,8 @@ impl Reader {
             patience: Some(PATIENCE),
         };
         let greeting = reader.raw().await.unwrap();
-        let (retry, place) = greeting.split_once('\n').unwrap();
-        assert_eq!(retry, "retry: 1000");
-        place
-            .strip_prefix("id: ")
-            .unwrap()
-            .clone_into(&mut reader.begins);
+        let place = greeting.strip_prefix(": hello\nretry: 1000\nid: ");
+        place.unwrap().clone_into(&mut reader.begins);
         reader
     }
 
@@ -232,9 +228,12 @@ async fn what_it_takes_to_be_let_in() {
     }
     let page = app.get(&key, &format!("{EVENTS}?type=a")).await;
     let cursor = page.field("x-paging-cursor").to_owned();
+    let page = app.get(&key, &format!("{EVENTS}?order=desc")).await;
+    let backwards = page.field("x-paging-cursor").to_owned();
     let other = app.admin("other").await;
     for (key, query) in [
         (&key, "cursor=changed".to_owned()),
+        (&key, format!("cursor={backwards}")),
         (&key, format!("cursor={cursor}&type=b")),
         (&other, format!("cursor={cursor}")),
     ] {
@@ -259,6 +258,41 @@ async fn a_revoked_key_ends_it_and_so_does_the_server() {
     stopped.ids(1).await;
     app.shutdown.cancel();
     assert_eq!(stopped.raw().await, None);
+}
+
+#[tokio::test]
+async fn the_end_comes_before_what_was_read_and_not_sent() {
+    let app = App::new();
+    let (key, other) = (app.admin("acme").await, app.admin("acme").await);
+    for _ in 0..3 {
+        app.publish(&key, "a").await;
+    }
+    let mut revoked = Reader::of(&app, &key, "").await;
+    let mut stopped = Reader::of(&app, &other, "").await;
+    revoked.ids(1).await;
+    stopped.ids(1).await;
+    let me = app.get(&key, "/api/v1/me").await.json();
+    let path = format!("/api/v1/api-keys/{}", me["keyId"].as_str().unwrap());
+    assert_eq!(app.delete(&other, &path).await.status, 204);
+    assert_eq!(revoked.raw().await, None);
+    app.shutdown.cancel();
+    assert_eq!(stopped.raw().await, None);
+}
+
+#[tokio::test]
+async fn comments_come_while_events_do() {
+    let app = App::new();
+    let key = app.admin("acme").await;
+    for _ in 0..3 {
+        app.publish(&key, "a").await;
+    }
+    let mut reader = Reader::of(&app, &key, "").await;
+    reader.ids(1).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(15)).await;
+    tokio::time::resume();
+    reader.ids(2).await;
+    assert!(reader.block().await.unwrap().comment.is_some());
 }
 
 #[tokio::test]

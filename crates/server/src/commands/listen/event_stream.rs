@@ -69,7 +69,7 @@ fn field<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 mod tests {
     use super::*;
 
-    const STREAM: &str = "retry: 1000\nid: A\n\nid: B\nevent: a.b\ndata: {\ndata: \"id\": 1}\n\n\
+    const STREAM: &str = ": hello\nretry: 1000\nid: A\n\nid: B\nevent: a.b\ndata: {\ndata: \"id\": 1}\n\n\
                           : still here\n\n: still here\nid: C\n\n";
 
     fn expected() -> Vec<Message> {

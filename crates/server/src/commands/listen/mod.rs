@@ -130,7 +130,7 @@ enum Ended {
 pub(super) async fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     let api_key = args.api_key.as_ref().and_then(SecretText::expose);
     let api_key = api_key.context(
-        "an API key is needed: set TIDINGS_API_KEY. `tidings keys create --scope events:read` makes one",
+        "an API key is needed: set TIDINGS_API_KEY. `tidings keys create --scopes events:read` makes one",
     )?;
     let client = HttpClient::new(&args.server, Some(api_key))?;
     let (clock, random) = (Arc::new(SystemClock), SystemRandom::new());
