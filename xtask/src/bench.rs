@@ -142,7 +142,7 @@ impl Special {
     fn run(&self, server: PathBuf, ends: PathBuf, directory: PathBuf) -> anyhow::Result<()> {
         match self {
             Self::Noisy(args) => noisy::run(args.clone(), server, ends, directory),
-            Self::Growth(args) => growth::run(args.clone(), server, ends, directory),
+            Self::Growth(args) => growth::run(args, &server, &ends, &directory),
             Self::Owed(args) => owed::run(args, &server, &ends, &directory),
             Self::Pages(args) => pages::run(args, &server, &ends, &directory),
             Self::Streams(args) => streams::run(args, &server, &directory),

@@ -1,14 +1,14 @@
 //! `cargo xtask bench growth`: what a delivery costs as subscriptions, companies and stored events
 //! become many.
 //!
-//! Each point has a fresh database that is filled first; then 64 publishers publish as fast as they
-//! can, each event is wanted by one subscription, and CPU per delivery is measured as everywhere.
-//! The yardstick is taken anew with each point, since filling takes minutes and a virtual machine
-//! drifts meanwhile.
+//! Each point has a server with a database of its own, which is filled first. Then 64 publishers
+//! publish as fast as they can, each event is wanted by one subscription, and CPU per delivery is
+//! measured as everywhere. The points take turns, and each is compared with the first one of the
+//! same turn: filling takes minutes, and a virtual machine drifts meanwhile.
 
 use std::{
-    fs,
-    path::PathBuf,
+    fmt, fs,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
@@ -35,7 +35,7 @@ use crate::{
 pub(crate) const ABOUT: &str = "\
 What a delivery costs as everything grows: 10 to 100,000 subscriptions, 1 and 1,000 companies, 10,000 to 10,000,000 stored events.
 
-Each point has a fresh embedded database that is filled first. Prints a table, and writes the curves as a picture. Filling 10,000,000 events takes some minutes and 13 GB of disk.";
+Each point has an embedded database of its own that is filled first; then the points are measured in turns. Prints a table, and writes the curves as a picture. Filling 10,000,000 events takes some minutes and 13 GB of disk.";
 
 /// Whose events; with many companies a number follows.
 const COMPANY: &str = "bench";
@@ -50,11 +50,11 @@ const BATCH_EVENTS: u64 = 500;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GrowthArgs {
     /// How often each point is measured
-    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(long, value_name = "N", default_value = "5")]
     runs: usize,
 
     /// How long each measurement publishes, in seconds
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value = "3")]
     seconds: u64,
 
     /// The most stored events
@@ -74,110 +74,148 @@ struct Point {
     events: u64,
 }
 
-/// What was measured at a point.
-#[derive(Clone, Copy, Debug)]
-struct Measured {
-    cpu_us: f64,
-    yardstick_us: f64,
+/// A point with its server, and what was measured.
+struct Stage {
+    point: Point,
+    server: ServerProcess,
+    /// Microseconds of CPU per delivery, of each turn.
+    runs_us: Vec<f64>,
 }
 
-struct Stage {
-    server: PathBuf,
-    ends: PathBuf,
-    directory: PathBuf,
-    ground: Ground,
-    args: GrowthArgs,
+/// The points that make a line of the picture.
+struct Line {
+    name: &'static str,
+    points: Vec<Point>,
+    count: fn(Point) -> u64,
 }
 
 /// Measures, prints the table and writes the picture.
 pub(super) fn run(
-    args: GrowthArgs,
-    server: PathBuf,
-    ends: PathBuf,
-    directory: PathBuf,
+    args: &GrowthArgs,
+    server: &Path,
+    ends: &PathBuf,
+    directory: &Path,
 ) -> anyhow::Result<()> {
     let stopwatch = Stopwatch::start();
-    let machine = machine::describe(&directory)?;
-    let stage = Stage {
-        server,
-        ends,
-        ground: Ground::prepare(DatabaseKind::Sqlite, &directory.join("data")),
-        directory,
-        args,
-    };
+    let machine = machine::describe(directory)?;
+    let lines = lines(args.events);
+    let sink = Sink::start(ends)?;
+    let mut stages: Vec<Stage> = Vec::new();
+    for &point in lines.iter().flat_map(|line| &line.points) {
+        if stages.iter().all(|stage| stage.point != point) {
+            let directory = directory.join(format!("growth-{}", stages.len()));
+            stages.push(Stage::fill(point, server, &sink, &directory)?);
+        }
+    }
+    let mut yardsticks = Vec::new();
+    // The first turn opens connections and warms caches, and does not count.
+    for turn in 0..=args.runs.max(1) {
+        announce(&format!("turn {turn} of {}", args.runs.max(1)));
+        yardsticks.push(yardstick::measure(ends)?.sink_cpu_us);
+        for stage in &mut stages {
+            let cpu_us = stage.measure(args.seconds, ends, &sink)?;
+            eprintln!("  {cpu_us:.1} µs with {}", stage.point);
+            if turn > 0 {
+                stage.runs_us.push(cpu_us);
+            }
+        }
+    }
+    println!(
+        "{machine}. Medians of {} turns of {} s each; yardstick: {:.1} µs of the sink's CPU per \
+         request without a server.\n",
+        args.runs.max(1),
+        args.seconds,
+        median(yardsticks),
+    );
+    print_table(&stages);
+    if let Some(folder) = args.picture.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&args.picture, growth_plot::draw(&curves(&lines, &stages)))
+        .with_context(|| format!("cannot write {}", args.picture.display()))?;
+    for stage in stages {
+        stage.server.stop()?;
+    }
+    eprintln!("measured in {}", stopwatch.told());
+    Ok(())
+}
+
+/// What grows, up to so many stored events.
+fn lines(events_max: u64) -> [Line; 3] {
     let base = Point {
         subscriptions: 10,
         companies: 1,
         events: 10_000,
     };
-    let first = stage.measure(base)?;
-    let subscriptions = [1_000, 100_000].map(|subscriptions| Point {
+    let of_one = [10, 1_000, 100_000].map(|subscriptions| Point {
         subscriptions,
         ..base
     });
-    let companies = [1_000, 100_000].map(|subscriptions| Point {
+    let of_many = [1_000, 100_000].map(|subscriptions| Point {
         subscriptions,
         companies: 1_000,
         ..base
     });
-    let events = [1_000_000.min(stage.args.events), stage.args.events]
-        .map(|events| Point { events, ..base });
-    let mut measured = vec![(base, first)];
-    let mut curves = Vec::new();
-    for (name, points, begins_at_base) in [
-        ("subscriptions of one company", subscriptions, true),
-        ("subscriptions of 1,000 companies", companies, false),
-        ("stored events", events, true),
-    ] {
-        let x = |point: Point| match name {
-            "stored events" => point.events,
-            _ => point.subscriptions,
-        };
-        let mut curve = Curve {
-            name,
-            points: Vec::new(),
-        };
-        if begins_at_base {
-            curve.points.push((x(base), first.cpu_us));
-        }
-        for point in points {
-            let figures = stage.measure(point)?;
-            curve.points.push((x(point), figures.cpu_us));
-            measured.push((point, figures));
-        }
-        curves.push(curve);
-    }
-    print_table(&machine, &stage.args, first, &measured);
-    if let Some(folder) = stage.args.picture.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&stage.args.picture, growth_plot::draw(&curves))
-        .with_context(|| format!("cannot write {}", stage.args.picture.display()))?;
-    eprintln!("measured in {}", stopwatch.told());
-    Ok(())
+    let stored = [10_000, 1_000_000, 10_000_000].map(|events| Point {
+        events: events_max.min(events),
+        ..base
+    });
+    [
+        Line {
+            name: "subscriptions of one company",
+            points: of_one.to_vec(),
+            count: |point| point.subscriptions,
+        },
+        Line {
+            name: "subscriptions of 1,000 companies",
+            points: of_many.to_vec(),
+            count: |point| point.subscriptions,
+        },
+        Line {
+            name: "stored events",
+            points: stored.to_vec(),
+            count: |point| point.events,
+        },
+    ]
 }
 
-fn print_table(machine: &str, args: &GrowthArgs, first: Measured, rows: &[(Point, Measured)]) {
-    println!(
-        "{machine}. Medians of {} runs of {} s each; the yardstick is the sink's CPU per request \
-         without a server.\n",
-        args.runs.max(1),
-        args.seconds
-    );
+/// What each stage cost against the first one of the same turn; the median.
+fn against(first: &Stage, stage: &Stage) -> f64 {
+    let turns = stage.runs_us.iter().zip(&first.runs_us);
+    median(turns.map(|(us, first_us)| us / first_us).collect())
+}
+
+/// The curves in microseconds: what the first one cost, times what the others cost against it.
+fn curves(lines: &[Line], stages: &[Stage]) -> Vec<Curve> {
+    let Some(first) = stages.first() else {
+        return Vec::new();
+    };
+    let unit_us = median(first.runs_us.clone());
+    let curve = |line: &Line| Curve {
+        name: line.name,
+        points: stages
+            .iter()
+            .filter(|stage| line.points.contains(&stage.point))
+            .map(|stage| ((line.count)(stage.point), unit_us * against(first, stage)))
+            .collect(),
+    };
+    lines.iter().map(curve).collect()
+}
+
+fn print_table(stages: &[Stage]) {
     println!(
         "| subscriptions | companies | stored events before | CPU per delivery | against the first \
-         | yardstick |"
+         |"
     );
-    println!("|---|---|---|---|---|---|");
-    for (point, figures) in rows {
+    println!("|---|---|---|---|---|");
+    for stage in stages {
         println!(
-            "| {} | {} | {} | {:.0} µs | {:.2} | {:.1} µs |",
-            point.subscriptions,
-            point.companies,
-            point.events,
-            figures.cpu_us,
-            figures.cpu_us / first.cpu_us,
-            figures.yardstick_us,
+            "| {} | {} | {} | {:.0} µs | {:.2} |",
+            stage.point.subscriptions,
+            stage.point.companies,
+            stage.point.events,
+            median(stage.runs_us.clone()),
+            against(&stages[0], stage),
         );
     }
 }
@@ -191,46 +229,45 @@ impl Point {
     }
 }
 
-impl Stage {
-    fn measure(&self, point: Point) -> anyhow::Result<Measured> {
-        announce(&format!(
+impl fmt::Display for Point {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
             "{} subscriptions, {} companies, {} events",
-            point.subscriptions, point.companies, point.events
-        ));
-        let yardstick_us = yardstick::measure(&self.ends)?.sink_cpu_us;
-        let sink = Sink::start(&self.ends)?;
-        let storage = self.ground.fresh()?;
-        let directory = self.directory.join("growth-node");
-        let server = ServerProcess::start(&storage, &self.server, &directory, &[])?;
+            self.subscriptions, self.companies, self.events
+        )
+    }
+}
+
+impl Stage {
+    fn fill(point: Point, server: &Path, sink: &Sink, directory: &Path) -> anyhow::Result<Self> {
+        announce(&format!("filling {point}"));
+        let storage = Ground::prepare(DatabaseKind::Sqlite, &directory.join("data")).fresh()?;
+        let server = ServerProcess::start(&storage, server, &directory.join("node"), &[])?;
         store_events(&server, point)?;
-        subscribe(&server, &sink, point)?;
-        let companies = point.companies.to_string();
-        let mut runs = Vec::new();
-        // The first one opens connections and warms caches, and does not count.
-        for number in 0..=self.args.runs.max(1) {
-            sink.reset()?;
-            let before = usage_of_all(std::slice::from_ref(&server))?;
-            let plan = LoadPlan {
-                targets: &[server.address()],
-                key: server.key(),
-                company: COMPANY,
-                seconds: self.args.seconds,
-                args: &["--concurrency", "64", "--companies", &companies],
-            };
-            let load = plan.run(&self.ends)?;
-            sink.await_deliveries(load.accepted)?;
-            let after = usage_of_all(std::slice::from_ref(&server))?;
-            let cpu_us = as_f64(after.cpu_us - before.cpu_us) / as_f64(load.accepted);
-            if number > 0 {
-                eprintln!("  {cpu_us:.1} µs");
-                runs.push(cpu_us);
-            }
-        }
-        server.stop()?;
-        Ok(Measured {
-            cpu_us: median(runs),
-            yardstick_us,
+        subscribe(&server, sink, point)?;
+        Ok(Self {
+            point,
+            server,
+            runs_us: Vec::new(),
         })
+    }
+
+    fn measure(&self, seconds: u64, ends: &PathBuf, sink: &Sink) -> anyhow::Result<f64> {
+        let companies = self.point.companies.to_string();
+        let plan = LoadPlan {
+            targets: &[self.server.address()],
+            key: self.server.key(),
+            company: COMPANY,
+            seconds,
+            args: &["--concurrency", "64", "--companies", &companies],
+        };
+        sink.reset()?;
+        let before = usage_of_all(std::slice::from_ref(&self.server))?;
+        let load = plan.run(ends)?;
+        sink.await_deliveries(load.accepted)?;
+        let after = usage_of_all(std::slice::from_ref(&self.server))?;
+        Ok(as_f64(after.cpu_us - before.cpu_us) / as_f64(load.accepted))
     }
 }
 

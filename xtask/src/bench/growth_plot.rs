@@ -9,12 +9,12 @@ pub(super) struct Curve {
     pub(super) points: Vec<(u64, f64)>,
 }
 
-const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 360.0;
+const WIDTH: f64 = 800.0;
+const HEIGHT: f64 = 340.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 64.0;
 const TOP: f64 = 24.0;
-const BOTTOM: f64 = 96.0;
+const BOTTOM: f64 = 76.0;
 /// Steps of the axis of microseconds.
 const STEPS: u32 = 4;
 
@@ -89,7 +89,7 @@ pub(super) fn draw(curves: &[Curve]) -> String {
                 "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"/>"
             ));
         }
-        let left = LEFT + 230.0 * f64::from(u8::try_from(number).unwrap_or(0));
+        let left = LEFT + 250.0 * f64::from(u8::try_from(number).unwrap_or(0));
         let at = HEIGHT - 30.0;
         line(format!(
             "<circle class=\"{class}\" cx=\"{left:.1}\" cy=\"{:.1}\" r=\"5\"/>",
