@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, civil::DateTime, fmt::temporal::Pieces};
 
-/// The latest instant that a four-digit year can show, 9999-12-30T00:00:00Z, in milliseconds.
-const LATEST_MILLIS: i64 = 253_402_128_000_000;
+/// The Unix epoch. A calendar without time zones reckons from it, since jiff's `Timestamp` ends
+/// before the year 9999 does.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+/// The latest instant that a four-digit year can show, 9999-12-31T23:59:59.999Z, in milliseconds.
+const LATEST_MILLIS: i64 = 253_402_300_799_999;
 /// The earliest instant that a four-digit year of our era can show, 0001-01-01T00:00:00Z, in
 /// milliseconds.
 const EARLIEST_MILLIS: i64 = -62_135_596_800_000;
@@ -23,11 +26,7 @@ impl UtcMillis {
     /// The instant `millis` after the Unix epoch, clamped to what RFC 3339 can show.
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
-        Self(
-            millis
-                .clamp(-LATEST_MILLIS, LATEST_MILLIS)
-                .max(-62_135_596_800_000),
-        )
+        Self(millis.clamp(EARLIEST_MILLIS, LATEST_MILLIS))
     }
 
     /// Reads an RFC 3339 date and time (section 5.6) with any offset; digits below the
@@ -45,12 +44,16 @@ impl UtcMillis {
         if !full {
             return Err(InvalidTime);
         }
-        let timestamp: Timestamp = text.parse().map_err(|_| InvalidTime)?;
-        let millis = timestamp.as_millisecond();
-        if (EARLIEST_MILLIS..=LATEST_MILLIS).contains(&millis) {
-            Ok(Self(millis))
-        } else {
-            Err(InvalidTime)
+        let pieces = Pieces::parse(text).map_err(|_| InvalidTime)?;
+        let (Some(time), Some(offset)) = (pieces.time(), pieces.to_numeric_offset()) else {
+            return Err(InvalidTime);
+        };
+        let there = pieces.date().to_datetime(time).duration_since(EPOCH);
+        let offset = SignedDuration::from_secs(offset.seconds().into());
+        let millis = (there - offset).as_nanos().div_euclid(1_000_000);
+        match i64::try_from(millis) {
+            Ok(millis) if (EARLIEST_MILLIS..=LATEST_MILLIS).contains(&millis) => Ok(Self(millis)),
+            _ => Err(InvalidTime),
         }
     }
 
@@ -81,8 +84,10 @@ impl UtcMillis {
 
 impl fmt::Display for UtcMillis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let timestamp = Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
-        write!(f, "{timestamp:.3}")
+        let datetime = EPOCH
+            .checked_add(SignedDuration::from_millis(self.0))
+            .map_err(|_| fmt::Error)?;
+        write!(f, "{datetime:.3}Z")
     }
 }
 
@@ -105,6 +110,20 @@ mod tests {
         );
         let time = UtcMillis::parse("2026-02-28T23:59:59.9999+02:00").unwrap();
         assert_eq!(time.to_string(), "2026-02-28T21:59:59.999Z");
+        let before_the_epoch = UtcMillis::parse("1969-12-31T23:59:59.9999Z").unwrap();
+        assert_eq!(before_the_epoch, UtcMillis::from_millis(-1));
+    }
+
+    #[test]
+    fn reaches_from_the_first_to_the_last_year() {
+        let last = UtcMillis::parse("9999-12-31T23:59:59.999Z").unwrap();
+        assert_eq!(last, UtcMillis::from_millis(i64::MAX));
+        assert_eq!(last.to_string(), "9999-12-31T23:59:59.999Z");
+        let first = UtcMillis::parse("0001-01-01T00:00:00Z").unwrap();
+        assert_eq!(first, UtcMillis::from_millis(i64::MIN));
+        for beyond in ["9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01"] {
+            assert_eq!(UtcMillis::parse(beyond), Err(InvalidTime), "{beyond}");
+        }
     }
 
     #[test]
