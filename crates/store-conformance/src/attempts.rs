@@ -251,6 +251,35 @@ pub(crate) async fn new_attempts_do_not_disturb_who_reads_backwards(harness: &dy
     assert_eq!(found, expected);
 }
 
+pub(crate) async fn what_does_not_match_does_not_follow(harness: &dyn Harness) {
+    let scenario = Scenario::new(harness).await;
+    let (subscription, _) = with_history(&scenario).await;
+    for order in [Order::Ascending, Order::Descending] {
+        for outcome in [OutcomeFilter::Succeeded, OutcomeFilter::Failed] {
+            let filter = AttemptFilter {
+                order,
+                outcome: Some(outcome),
+                ..attempts_of(subscription)
+            };
+            let count = follow(&scenario, filter.clone()).await.len();
+            assert!(count > 1, "the history has some of each outcome");
+            for (limit, has_more) in [(count - 1, true), (count, false)] {
+                let filter = AttemptFilter {
+                    limit,
+                    ..filter.clone()
+                };
+                let page = scenario.store().attempts(None, filter).await.expect(WORKS);
+                let page = page.expect("the subscription is there");
+                assert_eq!(
+                    (page.attempts.len(), page.has_more),
+                    (limit, has_more),
+                    "{outcome:?}, {order:?}"
+                );
+            }
+        }
+    }
+}
+
 pub(crate) async fn a_reader_that_caught_up_sees_what_comes_after(harness: &dyn Harness) {
     let scenario = Scenario::new(harness).await;
     let (subscription, attempts) = with_history(&scenario).await;

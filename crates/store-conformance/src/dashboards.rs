@@ -177,6 +177,27 @@ pub(crate) async fn a_time_has_its_place_in_the_log(harness: &dyn Harness) {
     assert!(dropped == 0 || dropped == stored.last().expect("forty were").0);
 }
 
+pub(crate) async fn what_was_stored_behind_later_ones_is_not_skipped(harness: &dyn Harness) {
+    let scenario = Scenario::new(harness).await;
+    let begun = scenario.now();
+    let mut stored = Vec::new();
+    // Their times were taken in another order than the one in which they were stored.
+    for seconds in [100, 105, 101, 130, 104, 131, 129, 160, 131, 170] {
+        scenario.set_time(begun.plus_millis(seconds * SECOND_MS));
+        scenario.publish(&acme(), "a").await;
+        let head = scenario.store().head().await.expect(WORKS);
+        stored.push((head, scenario.now()));
+    }
+    for &(_, at) in &stored {
+        for time in [-1, 0, 1].map(|millis| at.plus_millis(millis)) {
+            let before = stored.iter().take_while(|(_, at)| *at < time);
+            let expected = before.last().map_or(0, |(position, _)| *position);
+            let found = scenario.store().position_before(time).await;
+            assert_eq!(found, Ok(expected), "{time}");
+        }
+    }
+}
+
 impl Scenario<'_> {
     /// How much waits for a company, since when, and whether there is more.
     async fn waits(&self, company: &CompanyId) -> (u64, Option<UtcMillis>, bool) {

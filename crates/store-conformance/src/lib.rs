@@ -146,6 +146,7 @@ cases! { $
         an_empty_log_has_a_beginning,
         pages_follow_each_other_in_both_orders,
         a_full_page_says_whether_more_follow,
+        what_does_not_match_does_not_follow,
         types_are_filtered_as_subscriptions_do,
         rare_events_are_found_among_many_others,
         the_head_is_where_the_present_begins,
@@ -242,6 +243,7 @@ cases! { $
         the_log_is_paged_in_both_orders,
         the_log_is_filtered,
         new_attempts_do_not_disturb_who_reads_backwards,
+        what_does_not_match_does_not_follow,
         a_reader_that_caught_up_sees_what_comes_after,
         the_log_outlives_its_subscription,
         a_log_belongs_to_its_company,
@@ -343,6 +345,7 @@ cases! { $
         companies_are_found_by_how_they_begin,
         recent_types_are_a_companys_own,
         a_time_has_its_place_in_the_log,
+        what_was_stored_behind_later_ones_is_not_skipped,
     }
     search {
         each_filter_finds_what_it_should_and_no_more,

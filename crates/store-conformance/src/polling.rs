@@ -100,6 +100,40 @@ pub(crate) async fn a_full_page_says_whether_more_follow(harness: &dyn Harness) 
     }
 }
 
+pub(crate) async fn what_does_not_match_does_not_follow(harness: &dyn Harness) {
+    let scenario = Scenario::new(harness).await;
+    for event_type in ["b", "a", "b", "a", "b"] {
+        scenario.publish(&acme(), event_type).await;
+    }
+    for order in [Order::Ascending, Order::Descending] {
+        let wanted = EventQuery {
+            order,
+            types: patterns(&["a"]),
+            ..query(&acme())
+        };
+        for (limit, has_more) in [(1, true), (2, false), (3, false)] {
+            let found = page(
+                &scenario,
+                EventQuery {
+                    limit,
+                    ..wanted.clone()
+                },
+            )
+            .await;
+            assert_eq!(
+                (found.events.len(), found.has_more),
+                (limit.min(2), has_more),
+                "{limit}, {order:?}"
+            );
+            let rest = EventQuery {
+                after: Some(found.next),
+                ..wanted.clone()
+            };
+            assert_eq!(page(&scenario, rest).await.events.len(), 2 - limit.min(2));
+        }
+    }
+}
+
 pub(crate) async fn types_are_filtered_as_subscriptions_do(harness: &dyn Harness) {
     let scenario = Scenario::new(harness).await;
     let types = [

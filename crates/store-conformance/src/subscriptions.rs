@@ -55,6 +55,11 @@ pub(crate) async fn a_new_one_reads_back(harness: &dyn Harness) {
                 Some(subscription)
             );
             let endpoint = scenario.endpoint(subscription.id);
+            let stored = scenario.store().endpoint_as_stored(subscription.id).await;
+            assert_eq!(
+                stored.expect(WORKS).map(|stored| stored.url.clone()),
+                Some(endpoint.url.clone())
+            );
             assert_eq!(endpoint.url, subscription.url);
             assert_eq!(endpoint.company, subscription.company);
             assert_eq!(endpoint.enabled, subscription.enabled);

@@ -90,7 +90,7 @@ async fn page<C: GenericClient>(
             .await?
         }
     };
-    let found = look::read(&rows, |row, at| {
+    let found = look::read(&rows, filter.limit, |row, at| {
         attempt_rows::read(row, at, filter.subscription)
     })?;
     Ok(AttemptPage {

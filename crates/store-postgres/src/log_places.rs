@@ -10,10 +10,16 @@ use crate::{database::Database, failure::Failure, partitions};
 
 /// A company's newest events whose types are told.
 const RECENT_MAX: i64 = 3000;
-/// Events that are looked at around a moment. Ids have the time in which an event was received,
-/// positions the order in which events were stored; so many events lie between the two at most.
-const AROUND_MAX: i64 = 2000;
-/// Looks at so many events each that are taken for one that was stored early enough.
+/// How far an event may be stored behind others of a later time, in milliseconds: its time is
+/// taken before it waits for the writer, and other nodes have writers of their own.
+const STORED_LATE_MAX_MS: i64 = 60_000;
+/// Events around a moment, so far before it and behind it, among which its place is found
+/// precisely. Where there are more, it is found early by that margin.
+const AROUND_MAX: i64 = 20_000;
+/// Events that are looked at at a time for one that was stored early enough. Ids have the time in
+/// which an event was received, positions the order in which events were stored.
+const LOOK_MAX: i64 = 2000;
+/// Looks at so many events each.
 const LOOKS_MAX: usize = 10;
 
 /// The types among a company's newest events, in alphabetical order.
@@ -38,24 +44,67 @@ pub(crate) async fn recent_types<C: GenericClient>(
     Ok(types)
 }
 
-/// The position of the last event that was stored before `time`; 0 where there is none.
+/// A position behind which everything lies that was stored at `time` or later: that of the last
+/// event before the first of these, or of one at most some margin earlier; 0 where there is none.
 ///
 /// Nothing has the order of positions over all companies but the positions themselves. Ids have
-/// nearly that order, and an index: those that were made before `time` are looked at, the newest
-/// first.
+/// nearly that order, and an index.
 pub(crate) async fn position_before<C: GenericClient>(
     db: &Database<'_, C>,
     time: UtcMillis,
 ) -> Result<Position, Failure> {
-    let mut below = partitions::first_id(time);
+    let early = time.plus_millis(-STORED_LATE_MAX_MS);
+    let around = db
+        .first(
+            "WITH around AS MATERIALIZED (
+             SELECT position, stored_ms FROM events WHERE id >= $1 AND id < $2
+             ORDER BY id LIMIT $4
+         ), reach AS MATERIALIZED (
+             SELECT min(position) AS first FROM around WHERE stored_ms >= $3
+         )
+         SELECT (SELECT count(*) FROM around), (SELECT first FROM reach),
+             (SELECT max(position) FROM around
+              WHERE stored_ms < $3 AND position < coalesce((SELECT first FROM reach), $5))",
+            &[
+                &partitions::first_id(early),
+                &partitions::first_id(time.plus_millis(STORED_LATE_MAX_MS)),
+                &time.as_millis(),
+                &(AROUND_MAX + 1),
+                &Position::MAX,
+            ],
+        )
+        .await?;
+    let Some(row) = around else {
+        return Ok(0);
+    };
+    if row.get::<_, i64>(0) > AROUND_MAX {
+        // Whatever was stored before `early` lies before all that was stored from `time` on.
+        return last_before(db, early, early, Position::MAX).await;
+    }
+    if let Some(position) = row.get(2) {
+        return Ok(position);
+    }
+    let first: Option<Position> = row.get(1);
+    last_before(db, early, time, first.unwrap_or(Position::MAX)).await
+}
+
+/// The last position below `first` of an event that was stored before `time`, among those received
+/// before `received`; 0 where there is none. The newest are looked at first.
+async fn last_before<C: GenericClient>(
+    db: &Database<'_, C>,
+    received: UtcMillis,
+    time: UtcMillis,
+    first: Position,
+) -> Result<Position, Failure> {
+    let mut below = partitions::first_id(received);
     for _ in 0..LOOKS_MAX {
         let row = db
             .first(
-                "SELECT max(position) FILTER (WHERE stored_ms < $2), (array_agg(id))[count(*)],
-                     count(*)
+                "SELECT max(position) FILTER (WHERE stored_ms < $2 AND position < $4),
+                     (array_agg(id))[count(*)], count(*)
                  FROM (SELECT id, position, stored_ms FROM events WHERE id < $1
                      ORDER BY id DESC LIMIT $3) around",
-                &[&below, &time.as_millis(), &AROUND_MAX],
+                &[&below, &time.as_millis(), &LOOK_MAX, &first],
             )
             .await?;
         let Some(row) = row else { break };
@@ -64,7 +113,7 @@ pub(crate) async fn position_before<C: GenericClient>(
         }
         let last: Option<Uuid> = row.get(1);
         match last {
-            Some(last) if row.get::<_, i64>(2) == AROUND_MAX => below = last,
+            Some(last) if row.get::<_, i64>(2) == LOOK_MAX => below = last,
             _ => break,
         }
     }

@@ -1,8 +1,9 @@
 //! One bounded look at a log, in one statement: rows in order of an index, as far as a page, a
 //! number of rows or a number of bytes goes.
 //!
-//! Everything in it streams: the statement stops reading where the page is full. What was looked
-//! at and is not wanted is not sent, but for the last such row, which says where to go on.
+//! Everything in it streams: the statement stops reading at the first wanted row beyond a full
+//! page, which shows that the page is not the last one. What was looked at and is not wanted is
+//! not sent, but for the last such row, which says where to go on.
 
 use tidings_store::Position;
 use tokio_postgres::Row;
@@ -39,7 +40,7 @@ pub(crate) struct Found<T> {
     pub(crate) wanted: Vec<T>,
     /// How far it looked; none where there was nothing.
     pub(crate) looked_at: Option<Position>,
-    /// Whether there is anything beyond.
+    /// Whether something wanted follows, or may follow beyond [`LOOK_MAX`].
     pub(crate) has_more: bool,
 }
 
@@ -70,14 +71,16 @@ impl Look<'_> {
              WHERE nth <= {LOOK_MAX}
                  AND (bytes_before IS NULL OR bytes_before <= {PAGE_BYTES_MAX})
                  AND (wanted OR is_last OR nth = {LOOK_MAX})
-             LIMIT {limit}"
+             LIMIT {limit}::bigint + 1"
         )
     }
 }
 
-/// Reads what the statement gave; `read` gets a row and the place of its first own column.
+/// Reads what the statement gave for at most so many wanted rows; `read` gets a row and the place
+/// of its first own column.
 pub(crate) fn read<T>(
     rows: &[Row],
+    wanted_max: usize,
     read: impl Fn(&Row, usize) -> Result<T, Failure>,
 ) -> Result<Found<T>, Failure> {
     let mut found = Found {
@@ -86,9 +89,14 @@ pub(crate) fn read<T>(
         has_more: false,
     };
     for row in rows {
+        let is_wanted = row.get(1);
+        if is_wanted && found.wanted.len() == wanted_max {
+            found.has_more = true;
+            break;
+        }
         found.looked_at = Some(row.get(0));
         found.has_more = !row.get::<_, bool>(2);
-        if row.get(1) {
+        if is_wanted {
             found.wanted.push(read(row, LEADING)?);
         }
     }

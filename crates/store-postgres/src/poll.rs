@@ -50,7 +50,7 @@ pub(crate) async fn read_events<C: GenericClient>(
             ],
         )
         .await?;
-    let found = look::read(&rows, |row, at| {
+    let found = look::read(&rows, query.limit, |row, at| {
         Ok((
             row.get::<_, Position>(0),
             Arc::new(event_rows::read(row, at)?),

@@ -289,6 +289,14 @@ impl SubscriptionBook for PostgresStore {
         Ok(subscription_reads::subscription(&db, company, id).await?)
     }
 
+    async fn endpoint_as_stored(
+        &self,
+        id: SubscriptionId,
+    ) -> Result<Option<Arc<Endpoint>>, StoreError> {
+        self.inner.refresh().await?;
+        Ok(self.endpoint(id))
+    }
+
     async fn subscriptions(
         &self,
         company: &CompanyId,

@@ -84,7 +84,7 @@ pub(crate) async fn step<C: GenericClient>(
             ],
         )
         .await?;
-    let found = look::read(&rows, |row, at| {
+    let found = look::read(&rows, REPLAY_STEP_MAX, |row, at| {
         Ok(InWindow {
             position: row.get(0),
             id: row.get(at),

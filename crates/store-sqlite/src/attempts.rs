@@ -58,14 +58,16 @@ fn page(conn: &Connection, seq: Seq, filter: &AttemptFilter) -> Result<AttemptPa
     };
     let (mut looked, mut bytes) = (0, 0);
     while let Some(row) = rows.next()? {
-        let full = page.attempts.len() == filter.limit || bytes > PAGE_BYTES_MAX;
-        if full || looked == LOOK_MAX {
+        let is_wanted = looked < LOOK_MAX && is_wanted(row, filter)?;
+        let is_full = page.attempts.len() == filter.limit || bytes > PAGE_BYTES_MAX;
+        // A full page is not the last one only if something follows that is wanted.
+        if looked == LOOK_MAX || is_wanted && is_full {
             page.has_more = true;
             break;
         }
         looked += 1;
         page.next = attempt_rows::position(row)?;
-        if is_wanted(row, filter)? {
+        if is_wanted {
             let attempt = attempt_rows::read(row, filter.subscription)?;
             bytes += attempt_rows::bytes_of(&attempt);
             page.attempts.push(attempt);

@@ -11,6 +11,13 @@ use crate::{database::first_of, failure::Failure};
 /// written when it has ended. Who looks for attempts of a time looks so much further.
 pub(crate) const LOGGED_LATE_MAX_MS: i64 = 60_000;
 
+/// How far an event may be stored behind others of a later time, in milliseconds: its time is
+/// taken before it waits for the writer.
+const STORED_LATE_MAX_MS: i64 = 60_000;
+/// Events that are looked at for the first one of a time, from where that margin begins. Where it
+/// is not among them, its place is taken to be behind them.
+const LOOK_MAX: i64 = 20_000;
+
 const EVENTS: Log = Log {
     highest: "SELECT max(position) FROM events",
     next: "SELECT position, stored_ms FROM events WHERE position >= ? ORDER BY position LIMIT 1",
@@ -27,9 +34,22 @@ struct Log {
     next: &'static str,
 }
 
-/// The position of the last event that was stored before `time`; 0 where there is none.
+/// A position behind which everything lies that was stored at `time` or later: that of the last
+/// event before the first of these, or of one that is less than the margin earlier; 0 where there
+/// is none.
 pub(crate) fn position_before(conn: &Connection, time: UtcMillis) -> Result<Position, Failure> {
-    EVENTS.last_before(conn, time)
+    let mut last = EVENTS.last_before(conn, time.plus_millis(-STORED_LATE_MAX_MS))?;
+    let mut next = conn.prepare_cached(
+        "SELECT position, stored_ms FROM events WHERE position > ? ORDER BY position LIMIT ?",
+    )?;
+    let mut rows = next.query((last, LOOK_MAX))?;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(1)? >= time.as_millis() {
+            break;
+        }
+        last = row.get(0)?;
+    }
+    Ok(last)
 }
 
 /// A number in the log of attempts at and below which all began before `time`.

@@ -21,7 +21,7 @@ struct Found {
     positions: Vec<Position>,
     /// The last position that was looked at.
     looked_at: Option<Position>,
-    /// Whether there are entries beyond it.
+    /// Whether there is something wanted beyond it, or may be beyond [`LOOK_MAX`].
     has_more: bool,
 }
 
@@ -103,14 +103,17 @@ fn look(conn: &Connection, query: &EventQuery) -> Result<Found, Failure> {
     };
     let mut looked = 0;
     while let Some(row) = rows.next()? {
-        if looked == LOOK_MAX || found.positions.len() == query.limit {
+        let is_wanted = looked < LOOK_MAX
+            && (query.types.is_empty() || wants(&query.types, row.get_ref(1)?.as_str().ok())?);
+        // A full page is not the last one only if something follows that is wanted.
+        if looked == LOOK_MAX || is_wanted && found.positions.len() == query.limit {
             found.has_more = true;
             break;
         }
         looked += 1;
         let position = row.get(0)?;
         found.looked_at = Some(position);
-        if query.types.is_empty() || wants(&query.types, row.get_ref(1)?.as_str().ok())? {
+        if is_wanted {
             found.positions.push(position);
         }
     }

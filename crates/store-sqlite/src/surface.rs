@@ -323,6 +323,14 @@ impl SubscriptionBook for SqliteStore {
         self.inner.readers.read(read).await
     }
 
+    async fn endpoint_as_stored(
+        &self,
+        id: SubscriptionId,
+    ) -> Result<Option<Arc<Endpoint>>, StoreError> {
+        // The writer changes memory before it answers, so memory is never behind.
+        Ok(self.endpoint(id))
+    }
+
     async fn subscriptions(
         &self,
         company: &CompanyId,

@@ -1,5 +1,7 @@
 //! Who wants what: subscriptions, their secrets, their end.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tidings_domain::{
     actor::Actor,
@@ -8,7 +10,7 @@ use tidings_domain::{
     cursor::Order,
     id::SubscriptionId,
     secret::Secret,
-    subscription::{EventTypes, ManagedBy, MaxPerSecond, Subscription},
+    subscription::{Endpoint, EventTypes, ManagedBy, MaxPerSecond, Subscription},
     target::TargetUrl,
     time::UtcMillis,
 };
@@ -166,6 +168,14 @@ pub trait SubscriptionBook: Send + Sync + 'static {
         company: Option<&CompanyId>,
         id: SubscriptionId,
     ) -> Result<Option<Subscription>, StoreError>;
+
+    /// Where its attempts go and what signs them, as the database has it now; none where it was
+    /// deleted. Unlike [`DeliveryQueue::endpoint`](crate::DeliveryQueue::endpoint), it knows what
+    /// another node has just changed.
+    async fn endpoint_as_stored(
+        &self,
+        id: SubscriptionId,
+    ) -> Result<Option<Arc<Endpoint>>, StoreError>;
 
     /// A page of a company's, in the order in which they were made.
     async fn subscriptions(

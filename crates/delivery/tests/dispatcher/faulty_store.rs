@@ -379,6 +379,13 @@ impl SubscriptionBook for FaultyStore {
         self.inner.subscription(company, id).await
     }
 
+    async fn endpoint_as_stored(
+        &self,
+        id: SubscriptionId,
+    ) -> Result<Option<Arc<Endpoint>>, StoreError> {
+        self.inner.endpoint_as_stored(id).await
+    }
+
     async fn subscriptions(
         &self,
         company: &CompanyId,

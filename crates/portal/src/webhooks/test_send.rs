@@ -181,7 +181,8 @@ async fn result_of(
     let portal = &at.visit.portal;
     let slot = portal.webhooks.tests.take(&at.company);
     let _slot = slot.ok_or(Fault::Busy)?;
-    let endpoint = at.store().endpoint(webhook.id).ok_or(Fault::NotFound)?;
+    let endpoint = at.store().endpoint_as_stored(webhook.id).await?;
+    let endpoint = endpoint.ok_or(Fault::NotFound)?;
     let attempt = portal.outbound.send_test(endpoint, Arc::new(event)).await;
     Ok(TestResult::of(&attempt))
 }

@@ -52,3 +52,16 @@ async fn what_was_stored_late_counts_from_when_it_was() {
     assert_eq!(before(&stage, stored).await, 5, "thousands lie between");
     assert_eq!(before(&stage, stored.plus_millis(1)).await, 5005);
 }
+
+#[tokio::test]
+async fn in_a_crowd_a_moment_is_found_early_and_skips_nothing() {
+    const CROWD: usize = 10_500;
+    let stage = Stage::new().await;
+    let (begun, moment) = (day(0), day(0).plus_millis(90_000));
+    stage.publish(begun, 4, None).await;
+    stage.publish(moment.plus_millis(-5), CROWD, None).await;
+    // Stored behind others of a later time.
+    stage.publish(moment, 1, None).await;
+    stage.publish(moment.plus_millis(-1), CROWD, None).await;
+    assert_eq!(before(&stage, moment).await, 4, "a minute early");
+}
