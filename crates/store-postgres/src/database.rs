@@ -1,13 +1,14 @@
 //! Connections: how they are made and set up, and the counted way to a statement.
 //!
-//! Reads, changes and claims borrow one from the pool; the writer and the watch own one each. What
-//! they are used for is not this module's business.
+//! Reads and changes borrow one from a pool, claims and leases from another; the writer and the
+//! watch own one each. What they are used for is not this module's business.
 
 use std::time::Duration;
 
 use deadpool_postgres::{
     GenericClient, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
+use futures_util::future::select_ok;
 use rustls::{ClientConfig, RootCertStore};
 use tidings_store::StoreMetrics;
 use tokio_postgres::{Config, Row, types::ToSql};
@@ -156,4 +157,10 @@ impl<'c, C: GenericClient> Database<'c, C> {
 /// A connection of the pool, given back when it is dropped.
 pub(crate) async fn borrow(pool: &Pool) -> Result<Object, Failure> {
     Ok(pool.get().await?)
+}
+
+/// A connection of whichever pool has one first: for what must not wait for either's users.
+pub(crate) async fn borrow_of_either(one: &Pool, other: &Pool) -> Result<Object, Failure> {
+    let (client, _) = select_ok([one, other].map(|pool| Box::pin(pool.get()))).await?;
+    Ok(client)
 }

@@ -67,14 +67,15 @@ pub(crate) async fn acquire(
     Ok(lease)
 }
 
-/// Prolongs a lease that nobody has taken over.
+/// Prolongs a lease that nobody has taken over, over a connection of whichever pool has one.
 pub(crate) async fn renew(
-    pool: &Pool,
+    pools: [&Pool; 2],
     memory: &Memory,
     lease: LeaseId,
     until: UtcMillis,
 ) -> Result<Renewal, Failure> {
-    let client = database::borrow(pool).await?;
+    let [one, other] = pools;
+    let client = database::borrow_of_either(one, other).await?;
     let renewed = Database::new(&client, &memory.metrics)
         .execute(
             "UPDATE leases SET until_ms = $2 WHERE id = $1 AND NOT lost",

@@ -1,9 +1,10 @@
 //! The store on one PostgreSQL that any number of nodes share.
 //!
 //! One task of each node writes, and commits in groups (`writer`); everything else borrows a
-//! connection from a pool (`database`) and makes short transactions of its own. A task beside them
-//! listens for what other nodes do (`watch`). Every use case has a module of its own. What the
-//! store must do, its traits say (`tidings-store`), and `tidings-store-conformance` tests.
+//! connection from a pool (`database`) and makes short transactions of its own; what deliveries
+//! depend on has a small pool for itself. A task beside them listens for what other nodes do
+//! (`watch`). Every use case has a module of its own. What the store must do, its traits say
+//! (`tidings-store`), and `tidings-store-conformance` tests.
 //!
 //! Nodes keep the book in memory (`memory`), and it can be behind. What must not be wrong is
 //! guarded by versions in the one row that publishing takes a lock on, the head of the log.

@@ -35,8 +35,12 @@ const SERVER_VERSION_MIN: i32 = 140_000;
 const CONNECTIONS_APART: usize = 2;
 /// Where PostgreSQL listens when nobody says otherwise.
 const PORT: u16 = 5432;
-/// The fewest connections in the pool.
+/// The fewest connections in the pools.
 const CONNECTIONS_POOLED_MIN: usize = 2;
+/// The most of them that are kept for what deliveries depend on; half of them where there are few.
+/// A claim that takes over what a lost node held has one for long, and what comes meanwhile is
+/// short.
+const CONNECTIONS_DISPATCH_MAX: usize = 2;
 
 /// How to open a store.
 #[derive(Clone)]
@@ -147,6 +151,7 @@ pub struct MigrationReport {
 pub(crate) struct Opened {
     pub(crate) memory: Arc<Memory>,
     pub(crate) pool: Pool,
+    pub(crate) dispatch_pool: Pool,
     pub(crate) writer: Writer,
     pub(crate) watch: Watch,
     pub(crate) writer_queue_max: usize,
@@ -166,7 +171,10 @@ pub(crate) async fn open(options: PostgresOptions) -> Result<Opened, OpenError> 
         offset_ms: options.clock_offset_ms,
     };
     let pooled = options.connections_max.saturating_sub(CONNECTIONS_APART);
-    let pool = place.pool(pooled.max(CONNECTIONS_POOLED_MIN))?;
+    let pooled = pooled.max(CONNECTIONS_POOLED_MIN);
+    let for_dispatch = CONNECTIONS_DISPATCH_MAX.min(pooled / 2);
+    let pool = place.pool(pooled - for_dispatch)?;
+    let dispatch_pool = place.pool(for_dispatch)?;
     let mut client = place.connect(&pool).await?;
     measure_clock(&client, &clock)
         .await
@@ -182,9 +190,15 @@ pub(crate) async fn open(options: PostgresOptions) -> Result<Opened, OpenError> 
     drop(client);
     Ok(Opened {
         writer: Writer::new(place.pool(1)?, Arc::clone(&memory)),
-        watch: Watch::new(place.connector, pool.clone(), Arc::clone(&memory), clock),
+        watch: Watch::new(
+            place.connector,
+            dispatch_pool.clone(),
+            Arc::clone(&memory),
+            clock,
+        ),
         memory,
         pool,
+        dispatch_pool,
         writer_queue_max: options.writer_queue_max,
     })
 }

@@ -1,4 +1,4 @@
-//! The store's handle: what callers hold, and how a call gets to the writer or to the pool.
+//! The store's handle: what callers hold, and how a call gets to the writer or to a pool.
 //!
 //! The use cases themselves are in the modules named after them; [`crate::surface`] joins them to
 //! the traits.
@@ -52,7 +52,11 @@ pub struct PostgresStore {
 /// What the clones share.
 pub(crate) struct Inner {
     pub(crate) memory: Arc<Memory>,
+    /// For reads and changes of whoever asks.
     pub(crate) pool: Pool,
+    /// For what deliveries depend on: leases, claims, settling and the watch. However long others
+    /// read, a node that lives keeps its lease.
+    dispatch_pool: Pool,
     /// None once closed.
     commands: RwLock<Option<mpsc::Sender<Job>>>,
     room: Arc<Semaphore>,
@@ -81,6 +85,7 @@ impl PostgresStore {
             inner: Arc::new(Inner {
                 memory: opened.memory,
                 pool: opened.pool,
+                dispatch_pool: opened.dispatch_pool,
                 commands: RwLock::new(Some(commands)),
                 room: Arc::new(Semaphore::new(QUEUE_KIB_MAX)),
                 stop,
@@ -158,7 +163,7 @@ impl Inner {
             return Ok(Vec::new());
         }
         let lines = settlements.into_iter().map(Line::prepare).collect();
-        let lines = settle::name_subscriptions(&self.pool, &self.memory, lines).await?;
+        let lines = settle::name_subscriptions(&self.dispatch_pool, &self.memory, lines).await?;
         let (reply, answer) = oneshot::channel();
         let job = Job::Settle(SettleJob::new(lines, reply));
         let commands = self.commands.read().clone().ok_or_else(closed)?;
@@ -173,7 +178,7 @@ impl Inner {
         lease: LeaseId,
         keys: Vec<DeliveryKey>,
     ) -> Result<(), StoreError> {
-        Ok(release::release(&self.pool, &self.memory, lease, &keys).await?)
+        Ok(release::release(&self.dispatch_pool, &self.memory, lease, &keys).await?)
     }
 
     /// Leases due deliveries. It is carried out to its end whatever becomes of the caller; what
@@ -191,7 +196,7 @@ impl Inner {
             limit,
             handover: Arc::clone(handover),
         };
-        let (pool, memory) = (self.pool.clone(), Arc::clone(&self.memory));
+        let (pool, memory) = (self.dispatch_pool.clone(), Arc::clone(&self.memory));
         let (reply, answer) = oneshot::channel();
         tokio::spawn(async move {
             let claimed = claim::claim(&pool, &memory, &wanted).await;
@@ -213,7 +218,7 @@ impl Inner {
         now: UtcMillis,
         until: UtcMillis,
     ) -> Result<LeaseId, StoreError> {
-        Ok(leases::acquire(&self.pool, &self.memory, now, until).await?)
+        Ok(leases::acquire(&self.dispatch_pool, &self.memory, now, until).await?)
     }
 
     /// Prolongs a lease that nobody has taken over.
@@ -222,12 +227,13 @@ impl Inner {
         lease: LeaseId,
         until: UtcMillis,
     ) -> Result<Renewal, StoreError> {
-        Ok(leases::renew(&self.pool, &self.memory, lease, until).await?)
+        let pools = [&self.dispatch_pool, &self.pool];
+        Ok(leases::renew(pools, &self.memory, lease, until).await?)
     }
 
     /// Ends a lease: what it held is free.
     pub(crate) async fn end_lease(&self, lease: LeaseId) -> Result<(), StoreError> {
-        Ok(leases::end(&self.pool, &self.memory, lease).await?)
+        Ok(leases::end(&self.dispatch_pool, &self.memory, lease).await?)
     }
 
     /// From now on, appended work is leased to `lease` and handed over as far as there is room.
@@ -275,6 +281,7 @@ impl Inner {
         }
         self.write_last_figures().await;
         self.pool.close();
+        self.dispatch_pool.close();
         // Nothing can be committed any more, however short ago it could.
         *self.memory.last_commit.lock() = None;
     }

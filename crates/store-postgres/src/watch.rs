@@ -1,9 +1,10 @@
 //! The watch: what other nodes do, as far as this one must know of it.
 //!
-//! It listens on a connection of its own, and looks by itself every second, so that a notification
-//! that was lost costs no more than that. It brings memory up to date, wakes long polls and the
-//! dispatcher, reports which version of the book this node knows, and measures the clock. It only
-//! ever reads, but for that report.
+//! It listens on a connection of its own, and looks by itself every second: a change of the book
+//! that it was not told of costs no more than that. Where the connection that listens broke, events
+//! of other nodes may have come without a word, and every reader is woken as soon as there is a new
+//! one. It brings memory up to date, wakes long polls and the dispatcher, reports which version of
+//! the book this node knows, and measures the clock. It only ever reads, but for that report.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -36,8 +37,9 @@ use crate::{
 const LOOK_EVERY_MS: u64 = 1000;
 /// How long a look may take before its connection counts as broken, in milliseconds.
 const LOOK_TIMEOUT_MS: u64 = 10_000;
-/// For how many looks nobody is relied on to tell what was appended: after the connection that
-/// listens was made, and after a node came or went, since others may not have known of this one.
+/// For how many of the looks of every second nobody is relied on to tell what was appended: after
+/// the connection that listens was made, and after a node came or went, since others may not have
+/// known of this one.
 const DEAF_LOOKS: u32 = 3;
 /// Notifications that may wait. Beyond it PostgreSQL keeps them.
 const NOTIFICATIONS_MAX: usize = 1024;
@@ -45,6 +47,7 @@ const NOTIFICATIONS_MAX: usize = 1024;
 /// Watches one database for one node.
 pub(crate) struct Watch {
     connector: Connector,
+    /// For its looks: the one that deliveries depend on, too.
     pool: Pool,
     memory: Arc<Memory>,
     clock: ClockWatch,
@@ -116,12 +119,19 @@ impl Watch {
                     None => ear = None,
                 },
                 _ = ticks.tick() => {
-                    if ear.is_none() {
+                    let was_deaf = ear.is_none();
+                    if was_deaf {
                         // Before the look, so that nothing falls between the two.
                         ear = self.listen().await;
                         self.deaf_looks = DEAF_LOOKS;
                     }
-                    self.look().await;
+                    let has_looked = self.look().await;
+                    self.deaf_looks = self.deaf_looks.saturating_sub(u32::from(has_looked));
+                    if was_deaf && ear.is_some() {
+                        // A connection may have been dead long before that was noticed, and looks
+                        // meanwhile relied on it.
+                        self.memory.arrivals.announce_all();
+                    }
                     if self.memory.peers.load(Ordering::Relaxed) > 0 {
                         // Work of other nodes comes due, or is left behind, without a word.
                         self.memory.wake();
@@ -164,12 +174,14 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self) {
+    /// Looks; says whether there was something to be seen.
+    async fn look(&mut self) -> bool {
         let limit = Duration::from_millis(LOOK_TIMEOUT_MS);
         let result = match tokio::time::timeout(limit, self.try_look()).await {
             Ok(result) => result,
             Err(_) => Err(Failure::Unavailable("no answer in time".to_owned())),
         };
+        let has_looked = result.is_ok();
         match result {
             Ok(()) if self.failing => {
                 self.failing = false;
@@ -182,6 +194,7 @@ impl Watch {
             }
             Ok(()) | Err(_) => {}
         }
+        has_looked
     }
 
     async fn try_look(&mut self) -> Result<(), Failure> {
@@ -222,7 +235,6 @@ impl Watch {
         }
         // Others tell of what they append, once they know that there is somebody to tell.
         let is_told = self.deaf_looks == 0 && !self.nodes.0.is_empty();
-        self.deaf_looks = self.deaf_looks.saturating_sub(1);
         if head != self.head && !is_told {
             memory.arrivals.announce_all();
         }

@@ -1,6 +1,7 @@
 //! What is this store's own: partitions, several nodes, and that it answers as the other one does.
 
 mod both_stores;
+mod busy_reads;
 mod companies;
 mod cut_off;
 mod delivering_again;
@@ -10,6 +11,7 @@ mod figures;
 mod group_commit;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod listening;
 mod log_places;
 mod nodes;
 mod opening;
