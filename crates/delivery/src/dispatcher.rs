@@ -237,6 +237,12 @@ impl Dispatcher {
         self.lanes.in_flight()
     }
 
+    /// Endpoints about which it remembers how they fail or how fast they may be delivered to.
+    #[must_use]
+    pub fn endpoints_remembered(&self) -> usize {
+        self.endpoints.known()
+    }
+
     /// Calls of the store whose answer was not taken in yet.
     #[must_use]
     pub fn calls_in_flight(&self) -> usize {
@@ -383,7 +389,6 @@ impl Dispatcher {
                 self.claims.note(now.plus_millis(UNKNOWN_EPOCH_MS));
             }
             _ => {
-                self.signers.forget(delivery.key.subscription);
                 self.let_go_of_endpoint(delivery.key.subscription);
                 self.metrics.released.inc();
             }

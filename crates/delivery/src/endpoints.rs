@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -20,6 +21,8 @@ use tidings_domain::{
 
 /// Those that are left alone are looked at no more often than this, in milliseconds.
 const LOOK_MS: i64 = 1000;
+/// How many endpoints are looked at at a time for whether their subscriptions ended.
+const LOOKED_AT_MAX: usize = 1000;
 /// Failing is written down once it has lasted so long, in milliseconds; a hiccup costs no write.
 const FAILING_NOTED_MS: i64 = 60 * 60_000;
 
@@ -59,6 +62,9 @@ pub(crate) struct Endpoints {
     /// Whether subscriptions may have changed since the last look at those that are left alone.
     looks: bool,
     looked: Option<UtcMillis>,
+    /// Up to where, and when, known endpoints were last looked through for ended ones.
+    swept_to: Option<SubscriptionId>,
+    swept: Option<UtcMillis>,
 }
 
 #[derive(Debug)]
@@ -213,6 +219,32 @@ impl Endpoints {
         tripped
             .filter(|id| !is_noting(id) && !is_tripped(id))
             .collect()
+    }
+
+    /// Those whose subscription was deleted or is disabled, so that nothing need be remembered. A
+    /// look takes some of all that are known, and goes on from there the next time.
+    pub(crate) fn ended(
+        &mut self,
+        now: UtcMillis,
+        current: impl Fn(SubscriptionId) -> Option<Arc<Endpoint>>,
+    ) -> Vec<SubscriptionId> {
+        let may_look = |swept: UtcMillis| swept.plus_millis(LOOK_MS) <= now;
+        if self.known.is_empty() || !self.swept.is_none_or(may_look) {
+            return Vec::new();
+        }
+        self.swept = Some(now);
+        let from = self.swept_to.map_or(Bound::Unbounded, Bound::Excluded);
+        let looked_at = self.known.range((from, Bound::Unbounded));
+        let looked_at: Vec<_> = looked_at.take(LOOKED_AT_MAX).map(|(id, _)| *id).collect();
+        let is_last = looked_at.len() < LOOKED_AT_MAX;
+        self.swept_to = looked_at.last().copied().filter(|_| !is_last);
+        let has_ended = |id: &SubscriptionId| current(*id).is_none_or(|endpoint| !endpoint.enabled);
+        looked_at.into_iter().filter(has_ended).collect()
+    }
+
+    /// Endpoints about which something is remembered.
+    pub(crate) fn known(&self) -> usize {
+        self.known.len()
     }
 
     /// From when on the next look may be taken; none for at once.
@@ -493,6 +525,40 @@ mod tests {
         let turns = endpoints.tick(opened, |_| Some(Arc::clone(&moved)));
         assert_eq!(turns, [(endpoint.id, Turn::Free)]);
         assert_eq!(endpoints.tripped(), 0);
+    }
+
+    #[test]
+    fn those_that_ended_are_found_however_many_are_known() {
+        let (mut endpoints, random) = (Endpoints::default(), SeededRandom::new(2));
+        let all: Vec<_> = (0..LOOKED_AT_MAX * 2 + 7)
+            .map(|_| Endpoint {
+                id: SubscriptionId::new(at(0), &random),
+                ..endpoint()
+            })
+            .collect();
+        for endpoint in &all {
+            endpoints.landed(endpoint, false, at(0), NONE);
+        }
+        // Of three, one was deleted, one disabled, and one is as it was.
+        let current = |id| {
+            let place = all.iter().position(|endpoint| endpoint.id == id).unwrap();
+            (place % 3 > 0).then(|| {
+                Arc::new(Endpoint {
+                    enabled: place % 3 == 1,
+                    ..all[place].clone()
+                })
+            })
+        };
+        for second in 0..3 {
+            let ended = endpoints.ended(at(second * LOOK_MS), current);
+            assert!(ended.len() <= LOOKED_AT_MAX);
+            for id in ended {
+                endpoints.forget(id);
+            }
+            let soon = at((second + 1) * LOOK_MS - 1);
+            assert_eq!(endpoints.ended(soon, current), [], "not all the time");
+        }
+        assert_eq!(endpoints.known(), all.len() / 3);
     }
 
     #[test]

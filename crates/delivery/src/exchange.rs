@@ -87,7 +87,8 @@ async fn read_body(mut body: Incoming, kept: &mut Vec<u8>) -> Result<AnswerEnd, 
         read += data.len();
         let room = KEPT_BYTES_MAX - kept.len();
         kept.extend_from_slice(&data[..data.len().min(room)]);
-        if read > RESPONSE_BODY_BYTES_MAX {
+        let is_full = read == RESPONSE_BODY_BYTES_MAX && !body.is_end_stream();
+        if is_full || read > RESPONSE_BODY_BYTES_MAX {
             return Ok(AnswerEnd::Cut);
         }
     }

@@ -38,6 +38,9 @@ impl Dispatcher {
         for (id, turn) in self.endpoints.tick(now, |id| store.endpoint(id)) {
             self.give_turn(id, turn, now);
         }
+        for id in self.endpoints.ended(now, |id| store.endpoint(id)) {
+            self.let_go_of_endpoint(id);
+        }
         if let Some(note) = self.endpoints.next_note(now) {
             let store = Arc::clone(&self.store);
             self.call(
@@ -120,6 +123,7 @@ impl Dispatcher {
     /// A subscription has ended or is another: nothing of its endpoint is remembered.
     pub(super) fn let_go_of_endpoint(&mut self, id: SubscriptionId) {
         self.endpoints.forget(id);
+        self.signers.forget(id);
         self.lanes.cap(id, None);
         self.handover.bind(id, None);
     }

@@ -99,6 +99,16 @@ impl Dispatcher {
                 self.leases.doubt(settlement.lease, now);
             }
         }
+        let subscription = settlement.key.subscription;
+        let ends = settled == Settled::Recorded && settlement.verdict == Verdict::Gone;
+        // One that ended may have been enabled anew meanwhile.
+        let is_over = || {
+            let endpoint = self.store.endpoint(subscription);
+            endpoint.is_none_or(|endpoint| !endpoint.enabled)
+        };
+        if ends || settled == Settled::Ended && is_over() {
+            self.let_go_of_endpoint(subscription);
+        }
         // Whoever recorded it, the next attempt is due then.
         if let Verdict::RetryAt(next) = settlement.verdict {
             self.claims.note(next);

@@ -184,6 +184,52 @@ async fn five_days_of_nothing_but_failures_end_a_subscription_and_say_so() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_gone_is_not_remembered() {
+    let mut stage = Stage::new().await;
+    let gone = stage.subscribe("acme").await;
+    stage.receivers.always(gone, Answer::Status(410));
+    // Nothing else waits for it that could be let go.
+    stage.publish("acme", 1).await;
+    stage.settle_down().await;
+    assert!(!read(&stage, gone).await.enabled);
+    assert_eq!(stage.dispatcher.endpoints_remembered(), 0);
+    // Two at once: one ends the subscription, the other finds it ended.
+    let gone = stage.subscribe("acme").await;
+    stage.receivers.always(gone, Answer::Status(410));
+    stage.publish("acme", 2).await;
+    stage.settle_down().await;
+    assert_eq!(stage.dispatcher.endpoints_remembered(), 0);
+}
+
+#[tokio::test]
+async fn endpoints_whose_subscription_was_ended_are_forgotten() {
+    let mut stage = Stage::new().await;
+    let (deleted, disabled) = (stage.subscribe("acme").await, stage.subscribe("acme").await);
+    let (paced, kept) = (stage.subscribe("acme").await, stage.subscribe("acme").await);
+    for failing in [deleted, disabled, kept] {
+        stage.receivers.always(failing, Answer::Status(500));
+    }
+    let rate = SubscriptionChange {
+        max_per_second: Some(Some(MaxPerSecond::new(1).expect(WORKS))),
+        ..SubscriptionChange::default()
+    };
+    change(&stage, paced, rate).await;
+    stage.publish("acme", 1).await;
+    stage.settle_down().await;
+    assert_eq!(stage.dispatcher.endpoints_remembered(), 4);
+    stage.enable(disabled, false).await;
+    for ended in [deleted, paced] {
+        let now = stage.clock_now();
+        let deletion = stage
+            .store
+            .delete_subscription(None, ended, now, &Actor::COMMAND);
+        deletion.await.expect(WORKS);
+    }
+    stage.advance(SECOND_MS).await;
+    assert_eq!(stage.dispatcher.endpoints_remembered(), 1);
+}
+
+#[tokio::test]
 async fn one_success_in_five_days_is_enough() {
     let mut stage = Stage::new().await;
     let flaky = tripped(&mut stage, 30).await;
