@@ -20,9 +20,11 @@ use crate::{
     envelope::{Envelope, joined},
     fields::Form,
     idempotency::Kind,
+    large_answer,
     openapi::CompanyIdSchema,
+    overload::AnswerRoom,
     problem::Problem,
-    publish::{Draft, append},
+    publish::{Draft, ENVELOPE_OWN_BYTES_MAX, append},
     state::Api,
     values,
 };
@@ -107,11 +109,15 @@ pub(crate) async fn publish_batch(
     });
     let batch = read_items(&api, caller, &mut form, items.unwrap_or_default(), in_query)?;
     let (company, drafts) = form.finish(batch)?;
+    // As for a single event.
+    let mut room = AnswerRoom::none_yet(caller.company.as_ref());
+    let own_bytes = drafts.len() * ENVELOPE_OWN_BYTES_MAX;
+    room.grow_to(&api.overload, body.bytes.len() + own_bytes)?;
     let stored = append(&api, &call.headers, Kind::Batch, company, drafts).await?;
     let envelopes = stored.events.iter().map(|event| event.json());
     let json: Bytes = joined(r#"{"events":["#, envelopes, "]}");
     let response = answer::with_status(answer::json_bytes(json), StatusCode::CREATED);
-    Ok(stored.mark(response))
+    Ok(large_answer::pin(stored.mark(response), room))
 }
 
 /// Reads the events and finds the one company that they belong to. None, and noted in `form`,

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use crate::{
     answer,
-    body::Accepts,
+    body::{Accepts, SMALL_BODY_BYTES_MAX},
     call::{Call, PathIds},
     caller,
     fields::{Fault, Form},
@@ -27,9 +27,6 @@ use crate::{
     state::Api,
     values,
 };
-
-/// The most bytes of a request: a sample, a schema, and the rest.
-const BODY_BYTES_MAX: usize = 2 * TYPE_DOCUMENT_BYTES_MAX + (16 << 10);
 
 /// What a company's key is told that would change the catalog.
 const PLATFORM_ONLY: &str = "the catalog is the platform's: only a key of the platform changes it";
@@ -146,7 +143,13 @@ pub(crate) async fn save(
     body: Body,
 ) -> Result<Response, Problem> {
     let (caller, body) = call
-        .receive(&api, body, Scope::Admin, BODY_BYTES_MAX, Accepts::Json)
+        .receive(
+            &api,
+            body,
+            Scope::Admin,
+            SMALL_BODY_BYTES_MAX,
+            Accepts::Json,
+        )
         .await?;
     caller::platform_only(caller, PLATFORM_ONLY)?;
     let name = ids.new_event_type()?;

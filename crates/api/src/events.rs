@@ -20,7 +20,9 @@ use crate::{
     call::{Call, PathIds},
     caller,
     envelope::{Envelope, joined},
+    large_answer,
     openapi::CompanyIdSchema,
+    overload::AnswerRoom,
     paging::{Asked, Listing, Place, Start},
     problem::Problem,
     state::Api,
@@ -68,7 +70,8 @@ pub(crate) struct EventListQuery {
 ///
 /// Follow `X-Paging-Cursor` from the start and you see every event of the company exactly once,
 /// whatever is being published meanwhile. The cursor carries company, order and filters; it is good
-/// for ever, and rejected (400) beside other filters than its own. `limit` and `wait` may vary.
+/// for ever, and rejected (400) beside other filters than its own. `limit` and `wait` may vary. Where
+/// a company has more than 64 MiB of answers that it does not read, further large ones are 503.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
@@ -79,7 +82,7 @@ pub(crate) struct EventListQuery {
     responses((status = 200, description = "A page, possibly empty", body = Vec<Envelope>,
         headers(
             ("X-Paging-Cursor" = String, description = "Where to go on, now or next week"),
-            ("X-Paging-Has-More" = String, description = "`true` where more may follow at once"),
+            ("X-Paging-Has-More" = String, description = "`true` where more follow, or may follow beyond the 20,000 that were looked at"),
             ("Link" = String, description = "The next page, with `rel=\"next\"`, where there is more"),
         )))
 )]
@@ -89,18 +92,19 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, call: Call) -> Result<Resp
         place,
         wait_seconds,
     } = listing(&api, &call, None).await?;
-    let page = if query.order == Order::Ascending && wait_seconds > 0 {
+    let (page, room) = if query.order == Order::Ascending && wait_seconds > 0 {
         let wait = Duration::from_secs(wait_seconds.into());
-        let page = read_or_wait(&api, &call, query, wait).await?;
+        let read = read_or_wait(&api, &call, query, wait).await?;
         // A key that was revoked or ran out meanwhile sees nothing more.
         caller::identify(&api, &call.headers).await?;
-        page
+        read
     } else {
-        read(&api, &query).await?
+        read(&api, &call, &query).await?
     };
     let envelopes = page.events.iter().map(|event| event.json());
     let json = joined("[", envelopes, "]");
-    Ok(place.answer(&api, call.path(), json, page.next, page.has_more))
+    let answer = place.answer(&api, call.path(), json, page.next, page.has_more);
+    Ok(large_answer::pin(answer, room))
 }
 
 /// What a request asks of the log.
@@ -180,14 +184,22 @@ fn normal_form(mut patterns: Vec<EventTypePattern>) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
-/// Reads a page, in several bites where it is large or what it looks for is rare.
-async fn read(api: &Api, query: &EventQuery) -> Result<EventPage, Problem> {
+/// Reads a page, in several bites where it is large or what it looks for is rare. Room is taken with
+/// each bite, as others read meanwhile, too.
+async fn read(
+    api: &Api,
+    call: &Call,
+    query: &EventQuery,
+) -> Result<(EventPage, AnswerRoom), Problem> {
+    let caller = call.caller_of_any_scope()?;
+    let mut room = AnswerRoom::none_yet(caller.company.as_ref());
     let mut bite = EventQuery {
         limit: query.limit.min(READ_EVENTS_MAX),
         ..query.clone()
     };
     let mut page = api.store.read_events(bite.clone()).await?;
     let mut bytes: usize = page.events.iter().map(|event| event.json().len()).sum();
+    room.grow_to(&api.overload, bytes)?;
     for _ in 1..READS_MAX {
         if !page.has_more || page.events.len() >= query.limit || bytes >= PAGE_BYTES_MAX {
             break;
@@ -200,11 +212,12 @@ async fn read(api: &Api, query: &EventQuery) -> Result<EventPage, Problem> {
             .iter()
             .map(|event| event.json().len())
             .sum::<usize>();
+        room.grow_to(&api.overload, bytes)?;
         page.events.extend(more.events);
         page.next = more.next;
         page.has_more = more.has_more;
     }
-    Ok(page)
+    Ok((page, room))
 }
 
 /// Reads a page; where it is empty, waits for an event until the time is over or the server shuts
@@ -214,11 +227,11 @@ async fn read_or_wait(
     call: &Call,
     mut query: EventQuery,
     wait: Duration,
-) -> Result<EventPage, Problem> {
+) -> Result<(EventPage, AnswerRoom), Problem> {
     let deadline = Instant::now() + wait;
-    let page = read(api, &query).await?;
+    let (page, room) = read(api, call, &query).await?;
     if !page.events.is_empty() {
-        return Ok(page);
+        return Ok((page, room));
     }
     query.after = Some(page.next);
     let _waiting = api.overload.admit_waiter()?;
@@ -230,17 +243,17 @@ async fn read_or_wait(
         tokio::pin!(arrival);
         // From here on no arrival is missed; so this comes before reading.
         arrival.as_mut().enable();
-        let page = read(api, &query).await?;
+        let (page, room) = read(api, call, &query).await?;
         if !page.events.is_empty() || Instant::now() >= deadline {
-            return Ok(page);
+            return Ok((page, room));
         }
         query.after = Some(page.next);
         if page.has_more {
             continue;
         }
         tokio::select! {
-            () = api.shutdown.cancelled() => return Ok(page),
-            () = sleep_until(deadline) => return Ok(page),
+            () = api.shutdown.cancelled() => return Ok((page, room)),
+            () = sleep_until(deadline) => return Ok((page, room)),
             () = &mut arrival => {}
         }
     }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::{
     body,
     call::Admitted,
-    caller,
+    caller, large_answer,
     problem::{Code, Problem},
     rate_limit::{Class, Standing},
     request_id::X_REQUEST_ID,
@@ -46,8 +46,13 @@ pub(crate) async fn front_door(
     let mut response = if is_keyed(&uri) && request.method() != Method::OPTIONS {
         match admit(&api, request.headers(), class, &mut standing, uri.path()).await {
             Ok(admitted) => {
-                request.extensions_mut().insert(Arc::new(admitted));
-                handle(request, next).await
+                let admitted = Arc::new(admitted);
+                request.extensions_mut().insert(Arc::clone(&admitted));
+                let method = request.method().clone();
+                let response = handle(request, next).await;
+                let caller = admitted.caller.as_ref().ok();
+                let company = caller.and_then(|key| key.company.as_ref());
+                large_answer::count(&api.overload, &method, company, response).await
             }
             Err(problem) => {
                 let (parts, body) = request.into_parts();

@@ -28,6 +28,7 @@ mod front_door;
 mod health;
 mod idempotency;
 mod keys;
+mod large_answer;
 mod metrics;
 mod openapi;
 mod openapi_examples;

@@ -4,15 +4,29 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::State, response::Response, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
 use http::{HeaderValue, StatusCode, header};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
+use tidings_domain::random::Random;
 
-use crate::{problem::Problem, rate_limit::Class, state::Api};
+use crate::{
+    front_door,
+    problem::Problem,
+    rate_limit::Class,
+    request_id::{RequestIds, X_REQUEST_ID},
+    state::Api,
+};
 
 /// Figures about the API. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -113,14 +127,37 @@ fn status_class(status: StatusCode) -> &'static str {
 }
 
 /// A router with nothing but `/metrics`, for a listener of its own.
-pub fn metrics_router(registry: Arc<Registry>) -> Router {
+pub fn metrics_router(registry: Arc<Registry>, random: &dyn Random) -> Router {
+    let request_ids = Arc::new(RequestIds::new(random));
     Router::new()
         .route("/metrics", get(own_page))
+        .fallback(front_door::not_found)
+        .method_not_allowed_fallback(front_door::method_not_allowed)
+        .layer(middleware::from_fn_with_state(request_ids, own_door))
         .with_state(registry)
 }
 
 async fn own_page(State(registry): State<Arc<Registry>>) -> Response {
     page(&registry)
+}
+
+/// What is left of [`front_door`] where nobody needs a key: ids, and problems written out.
+async fn own_door(
+    State(request_ids): State<Arc<RequestIds>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let request_id = request_ids.of(request.headers());
+    let uri = request.uri().clone();
+    let mut response = next.run(request).await;
+    if let Some(problem) = Problem::of(&mut response) {
+        let headers = std::mem::take(response.headers_mut());
+        // Every id in use is visible ASCII.
+        let id = request_id.to_str().unwrap_or_default();
+        response = problem.render(id, uri.path(), headers);
+    }
+    response.headers_mut().insert(X_REQUEST_ID, request_id);
+    response
 }
 
 /// Read the figures

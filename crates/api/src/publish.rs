@@ -22,11 +22,16 @@ use crate::{
     envelope::Envelope,
     fields::Form,
     idempotency::{self, IDEMPOTENCY_REPLAYED, Kind},
+    large_answer,
     openapi::{CompanyIdSchema, MetadataSchema, PayloadSchema},
+    overload::AnswerRoom,
     problem::{Code, Problem},
     state::Api,
     values,
 };
+
+/// Bytes that an envelope has beside what its publisher sent: at most so many.
+pub(crate) const ENVELOPE_OWN_BYTES_MAX: usize = 256;
 
 /// An event as its publisher describes it.
 #[derive(Debug, ToSchema)]
@@ -131,13 +136,16 @@ pub(crate) async fn publish(
     let draft = Draft::read(&mut form);
     let company = caller::company_for(caller, &mut form, in_query)?;
     let (draft, company) = form.finish(draft.zip(company))?;
+    // Before anything is stored: a publisher who is refused may send it again.
+    let mut room = AnswerRoom::none_yet(caller.company.as_ref());
+    room.grow_to(&api.overload, body.bytes.len() + ENVELOPE_OWN_BYTES_MAX)?;
     let stored = append(&api, &call.headers, Kind::Single, company, vec![draft]).await?;
     let [event] = stored.events.as_slice() else {
         return Err(Problem::internal("one event did not come back as one"));
     };
     let location = format!("/api/v1/events/{}", event.id());
     let response = answer::created(answer::json_bytes(event.json().clone()), location);
-    Ok(stored.mark(response))
+    Ok(large_answer::pin(stored.mark(response), room))
 }
 
 /// Events that are durable.

@@ -1,12 +1,16 @@
 //! Replay: owing a window of events to a subscription once more.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use axum::{body::Body, extract::State, response::Response};
 use http::StatusCode;
 use serde::Serialize;
 use tidings_domain::{api_key::Scope, time::UtcMillis};
-use tidings_store::{ReplayScope, ReplayWindow, Replayed, audit_log};
+use tidings_store::{ReplayScope, ReplayWindow, Replayed, StoreError, audit_log};
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use crate::{
@@ -68,7 +72,9 @@ impl ReplayFields {
 /// Replay events
 ///
 /// Owes the events of a window that match the subscription's types to it once more, with attempts
-/// counted from 1 and 24 hours of their own.
+/// counted from 1 and 24 hours of their own. One that breaks off, or that the server's stop ends
+/// (503), leaves what it has asked for so far; what waits already is not asked for again. A company
+/// has at most 4 replays under way; beyond it the answer is 503.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/subscriptions/{id}/replay",
@@ -110,15 +116,19 @@ pub(crate) async fn replay(
     let replayed = call.see_through(async move {
         let now = api.clock.now();
         let owner = audit::owner(&api, company.as_ref(), id).await?;
-        let replayed = api
-            .store
-            .replay(company.as_ref(), id, window, now, None)
-            .await?;
-        if let Replayed::Queued(deliveries) = replayed {
+        let share = owner.as_ref().map(|owner| api.overload.admit_replay(owner));
+        let _share = share.transpose()?;
+        let queued = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&queued);
+        let progress = Arc::new(move |queued| counted.store(queued, Ordering::Relaxed));
+        let store = &api.store;
+        let replay = store.replay(company.as_ref(), id, window, now, Some(progress));
+        let end = follow(replay, &queued, &api.shutdown).await;
+        if let Some(deliveries) = end.to_record {
             let line = audit_log::replayed(owner, id, window, deliveries, now, &by);
             audit::record(&api, line).await;
         }
-        Ok(replayed)
+        end.outcome
     });
     match replayed.await? {
         Replayed::Queued(replayed) => {
@@ -130,5 +140,90 @@ pub(crate) async fn replay(
             Code::SubscriptionDisabled,
             "the subscription is disabled and owed nothing; enable it first",
         )),
+    }
+}
+
+/// How a replay ended.
+struct End {
+    outcome: Result<Replayed, Problem>,
+    /// The deliveries that the audit log is to tell of; none where nothing was done.
+    to_record: Option<u64>,
+}
+
+/// Runs a replay to its end, or until the server is asked to stop: it may take longer than the
+/// server has then. `queued` is how far it tells that it is.
+async fn follow(
+    replay: impl Future<Output = Result<Replayed, StoreError>>,
+    queued: &AtomicU64,
+    shutdown: &CancellationToken,
+) -> End {
+    let ended = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        ended = replay => Some(ended),
+    };
+    let queued = queued.load(Ordering::Relaxed);
+    let where_any = (queued > 0).then_some(queued);
+    match ended {
+        Some(Ok(Replayed::Queued(deliveries))) => End {
+            outcome: Ok(Replayed::Queued(deliveries)),
+            to_record: Some(deliveries),
+        },
+        // Disabled or deleted meanwhile.
+        Some(Ok(replayed)) => End {
+            outcome: Ok(replayed),
+            to_record: where_any,
+        },
+        Some(Err(error)) => End {
+            outcome: Err(error.into()),
+            to_record: where_any,
+        },
+        // The step under way may be done all the same, so there is a line in any case.
+        None => End {
+            outcome: Err(Problem::overloaded(
+                "the server is being stopped and the replay is not complete; ask for it again",
+            )),
+            to_record: Some(queued),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    /// What is recorded of a replay that ends so after so many deliveries.
+    async fn recorded(ended: Result<Replayed, StoreError>, queued: u64) -> Option<u64> {
+        let shutdown = CancellationToken::new();
+        let queued = AtomicU64::new(queued);
+        follow(ready(ended), &queued, &shutdown).await.to_record
+    }
+
+    #[tokio::test]
+    async fn whatever_was_asked_for_is_recorded_however_it_ended() {
+        let broken = || Err(StoreError::Unavailable("as a test".into()));
+        for (ended, queued, expected) in [
+            (Ok(Replayed::Queued(3)), 2, Some(3)),
+            (Ok(Replayed::Queued(0)), 0, Some(0)),
+            (Ok(Replayed::Disabled), 2, Some(2)),
+            (Ok(Replayed::Disabled), 0, None),
+            (Ok(Replayed::NoSubscription), 2, Some(2)),
+            (Ok(Replayed::NoSubscription), 0, None),
+            (broken(), 2, Some(2)),
+            (broken(), 0, None),
+        ] {
+            assert_eq!(recorded(ended, queued).await, expected, "{queued}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_servers_stop_ends_it() {
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let end = follow(pending(), &AtomicU64::new(5), &shutdown).await;
+        assert!(end.outcome.is_err());
+        assert_eq!(end.to_record, Some(5));
     }
 }

@@ -58,7 +58,8 @@ pub(crate) struct StreamQuery {
     /// what is yet to come. `Last-Event-ID` goes before it.
     #[param(value_type = Option<String>)]
     cursor: (),
-    /// Without a cursor: begin with what was stored from this time on.
+    /// Without a cursor: begin with what was stored from this time on. None of it is skipped; where
+    /// many events are stored, what came up to a minute earlier may go before it.
     #[param(rename = "sinceUtc", value_type = Option<String>, format = DateTime)]
     since: (),
     /// A stream has the order of the log.

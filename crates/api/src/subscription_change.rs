@@ -125,7 +125,7 @@ pub(crate) async fn update(
     }
     let change = ChangedFields::read(&api, Form::read(&body.bytes)?)?;
     if let Some(url) = &change.url {
-        check_target(&api, url).await?;
+        check_target(&api, &current.company, url).await?;
     }
     if is_empty(&change) {
         return Ok(answer(&api, current));

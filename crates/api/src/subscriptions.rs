@@ -150,7 +150,12 @@ pub(crate) fn target_url(
 }
 
 /// Asks whether deliveries may go there now; 422 where they may not.
-pub(crate) async fn check_target(api: &Api, url: &TargetUrl) -> Result<(), Problem> {
+pub(crate) async fn check_target(
+    api: &Api,
+    company: &CompanyId,
+    url: &TargetUrl,
+) -> Result<(), Problem> {
+    let _share = api.overload.admit_url_check(company)?;
     let checked = api.outbound.check_target(url).await;
     checked.map_err(|refusal| Problem::invalid_field("/url", refusal.0))
 }
@@ -197,7 +202,7 @@ impl NewSubscriptionFields {
 /// Make a subscription
 ///
 /// Events published from now on are matched to it. The answer is the only one that shows the
-/// secret.
+/// secret. At most 64 URLs of a company are looked at at a time; beyond it the answer is 503.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/subscriptions",
@@ -234,7 +239,7 @@ pub(crate) async fn create(
         caller::company_for(caller, form, in_query)
     })?;
     let fields = form.finish(fields)?;
-    check_target(&api, &fields.url).await?;
+    check_target(&api, &fields.company, &fields.url).await?;
     let now = api.clock.now();
     let random = api.random.as_ref();
     let secret = fields.secret.unwrap_or_else(|| Secret::generate(random));

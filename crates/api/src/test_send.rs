@@ -90,7 +90,8 @@ impl<'a> From<&'a Attempt> for TestView<'a> {
 ///
 /// Makes one signed attempt, now, also while the subscription is disabled. The event is in no list,
 /// and its metadata is `{"test": true}`. A receiver that fails is a result, not an error: the answer
-/// is 200 with `success: false`.
+/// is 200 with `success: false`. A company has at most 16 tests under way; beyond it the answer is
+/// 503.
 #[utoipa::path(
     post,
     path = "/api/v1/webhooks/subscriptions/{id}/test",
@@ -128,7 +129,7 @@ pub(crate) async fn test(
     };
     let fields = form.finish(Some(fields))?;
     let subscription = found(&api, company.as_ref(), id).await?;
-    let endpoint = api.store.endpoint(id);
+    let endpoint = api.store.endpoint_as_stored(id).await?;
     let endpoint = endpoint.ok_or_else(|| Problem::not_found("subscription"))?;
     let default = || default_type(&subscription);
     let event_type = fields.event_type.unwrap_or_else(default);
@@ -141,6 +142,7 @@ pub(crate) async fn test(
     };
     let (now, random) = (api.clock.now(), api.random.as_ref());
     let event = test_event(&subscription, Some(event_type), payload, now, random);
+    let _share = api.overload.admit_test(&subscription.company)?;
     let attempt = api.outbound.send_test(endpoint, Arc::new(event)).await;
     Ok(answer::json(&TestView::from(&attempt)))
 }

@@ -3,8 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use tidings_domain::{
-    audit::AuditEntry, clock::Clock, company::CompanyId, random::Random, target::Environment,
-    time::UtcMillis, web_origin::WebOrigin,
+    audit::AuditEntry, clock::Clock, company::CompanyId, portal_token::TokenHash, random::Random,
+    target::Environment, time::UtcMillis, web_origin::WebOrigin,
 };
 use tidings_store::Store;
 use tokio::sync::Semaphore;
@@ -25,6 +25,9 @@ const LIVE_PAGES_EACH_MAX: usize = 100;
 const SIGN_INS_MAX: usize = 64;
 /// Of these from one client's network, which would take them all otherwise.
 const SIGN_INS_EACH_MAX: usize = 8;
+/// Forms of one session that are being read at a time: whoever sends theirs slowly does not take
+/// all places of [`REQUESTS_MAX`].
+const FORMS_EACH_MAX: usize = 8;
 /// Passwords being hashed at a time; each takes some 20 MiB and tens of milliseconds.
 const HASHES_MAX: usize = 2;
 
@@ -49,6 +52,7 @@ pub(crate) struct Portal {
     pub(crate) sign_ins: Semaphore,
     /// By network; of unknown ones together.
     pub(crate) sign_ins_each: Slots<Option<IpAddr>>,
+    pub(crate) forms_each: Slots<TokenHash>,
     pub(crate) hashes: Arc<Semaphore>,
     pub(crate) webhooks: Desk,
 }
@@ -70,6 +74,7 @@ impl Portal {
             live_pages_each: Slots::new(LIVE_PAGES_EACH_MAX),
             sign_ins: Semaphore::new(SIGN_INS_MAX),
             sign_ins_each: Slots::new(SIGN_INS_EACH_MAX),
+            forms_each: Slots::new(FORMS_EACH_MAX),
             hashes: Arc::new(Semaphore::new(HASHES_MAX)),
             webhooks: Desk::default(),
             store: options.store,

@@ -7,6 +7,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
+    body::Body,
     extract::{FromRequest, FromRequestParts, RawPathParams, Request},
     response::{IntoResponse, Redirect, Response},
 };
@@ -90,6 +91,13 @@ impl Visit {
     /// Whether we gave out this value, in this session.
     pub(crate) fn is_sealed(&self, value: &str, seal: &str) -> bool {
         csrf::is_sealed(&self.token, value, seal)
+    }
+
+    /// Reads a form of this session, which may send only so many at a time.
+    async fn read_form(&self, body: Body) -> Result<Fields, Fault> {
+        let slot = self.portal.forms_each.take(&self.session_hash());
+        let _slot = slot.ok_or(Fault::Busy)?;
+        read_form(&self.token, body, FORM_TIMEOUT).await
     }
 
     /// What the session is known by in the store.
@@ -238,7 +246,7 @@ impl FromRequest<Arc<Portal>> for Posted {
     async fn from_request(request: Request, portal: &Arc<Portal>) -> Result<Self, Turned> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, portal).await?;
-        let fields = read_form(&visit.token, body, FORM_TIMEOUT).await?;
+        let fields = visit.read_form(body).await?;
         Ok(Self { visit, fields })
     }
 }
@@ -249,10 +257,11 @@ impl FromRequest<Arc<Portal>> for PostedAt {
     async fn from_request(request: Request, portal: &Arc<Portal>) -> Result<Self, Turned> {
         let (mut parts, body) = request.into_parts();
         let at = AtCompany::from_request_parts(&mut parts, portal).await?;
-        let fields = read_form(&at.visit.token, body, FORM_TIMEOUT).await?;
+        // Before the form, which may be a long time coming.
         if !at.visit.visitor.may_change(&at.company) {
             return Err(Fault::ReadOnly.into());
         }
+        let fields = at.visit.read_form(body).await?;
         Ok(Self { at, fields })
     }
 }
@@ -261,7 +270,7 @@ impl FromRequest<Arc<Portal>> for PostedAt {
 /// came with.
 pub(crate) async fn read_form(
     cookie: &PortalToken,
-    body: axum::body::Body,
+    body: Body,
     arrives_within: Duration,
 ) -> Result<Fields, Fault> {
     let body = Limited::new(body, FORM_BYTES_MAX).collect();
@@ -315,7 +324,7 @@ impl IntoResponse for Turned {
 mod tests {
     use std::convert::Infallible;
 
-    use axum::body::{Body, Bytes};
+    use axum::body::Bytes;
     use futures_util::stream;
     use tidings_domain::random::SeededRandom;
     use tokio::time::Instant;

@@ -1,8 +1,10 @@
-//! Accepts connections and serves a router on them: HTTP/1.1 with keep-alive, bounded in number
-//! and in the time that a request's head may take.
+//! Accepts connections and serves a router on them: HTTP/1.1 with keep-alive, bounded in number,
+//! in the time that a request's head may take, and in the time for which a client may take nothing
+//! of an answer.
 //!
-//! It knows nothing of what is served; with each request it leaves the client's address. Two tokens end it: the soft one stops accepting and lets
-//! requests in flight finish, the hard one cuts them off.
+//! It knows nothing of what is served; with each request it leaves the client's address. Two tokens
+//! end it: the soft one stops accepting and lets requests in flight finish, the hard one cuts them
+//! off.
 
 use std::{
     convert::Infallible,
@@ -31,13 +33,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::site::Site;
+use crate::{patience::Patience, site::Site};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Connections at a time; further ones wait in the system's queue.
 const CONNECTIONS_MAX: usize = 20_480;
 /// How long a request's head may take, and a connection stay idle.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a client may take nothing of an answer that is being written.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest head of a request, in bytes. A cursor may take most of it.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The pause after an accept that failed for want of file handles.
@@ -163,7 +167,7 @@ async fn serve_connection(stream: TcpStream, peer: Peer, site: Site, stop: StopT
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Patience::new(stream, WRITE_TIMEOUT)), service);
     tokio::pin!(connection);
     // How a connection ends is its client's affair; what mattered was logged with its request.
     tokio::select! {
@@ -187,4 +191,47 @@ fn is_of_the_connection(error: &std::io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use axum::{Router, routing::get};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    /// More than the buffers of both ends of a connection take.
+    const ANSWER_BYTES: usize = 64 << 20;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), "--listen");
+        let listener = listener.await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.address()).unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .unwrap();
+        let stop = StopTokens::default();
+        let asked = CancellationToken::new();
+        let answer = {
+            let asked = asked.clone();
+            move || async move {
+                asked.cancel();
+                vec![7; ANSWER_BYTES]
+            }
+        };
+        let router = Router::new().route("/", get(answer));
+        let serving = tokio::spawn(listener.serve(router, stop.clone()));
+        asked.cancelled().await;
+        tokio::time::pause();
+        let was_asked = Instant::now();
+        stop.soft.cancel();
+        // Only the connection keeps it; nobody hangs up and nobody cuts it off.
+        let ended = timeout(10 * WRITE_TIMEOUT, serving).await;
+        ended.expect("it should be given up").unwrap();
+        assert!(was_asked.elapsed() >= WRITE_TIMEOUT);
+        drop(client);
+    }
 }

@@ -14,6 +14,7 @@ mod listener;
 mod metrics;
 mod node;
 mod outbound;
+mod patience;
 mod setup_link;
 mod site;
 mod terminal;

@@ -124,7 +124,8 @@ impl Node {
         };
         tasks.spawn(listener.serve(site, stop.clone()));
         if let Some(listener) = metrics_listener {
-            tasks.spawn(listener.serve(tidings_api::metrics_router(registry), stop.clone()));
+            let router = tidings_api::metrics_router(registry, surroundings.random.as_ref());
+            tasks.spawn(listener.serve(router, stop.clone()));
         }
         let retention = config.retention.retention();
         tasks.spawn(upkeep::run(store, surroundings.clock, retention, stop.soft));

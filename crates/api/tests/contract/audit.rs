@@ -163,3 +163,25 @@ async fn delivering_again_leaves_a_line_when_it_was_done() {
     app.post(&key, &nowhere, "").await.problem(404, "not_found");
     assert_eq!(lines(&app, company).await.len(), count);
 }
+
+#[tokio::test]
+async fn a_replay_that_the_servers_stop_ends_leaves_its_line() {
+    let app = App::new();
+    let key = app.admin("acme").await;
+    app.publish(&key, "a.done").await;
+    let sub = app.subscribe(&key, &["a.*"]).await;
+    app.shutdown.cancel();
+    let replay = format!("{SUBSCRIPTIONS}/{sub}/replay");
+    let window = r#"{"sinceUtc":"2026-11-23T08:00:00Z","only":"all"}"#;
+    app.post(&key, &replay, window)
+        .await
+        .problem(503, "overloaded");
+    let company = AuditScope::Company(CompanyId::parse("acme").unwrap());
+    let all = lines(&app, company).await;
+    let last = all.last().unwrap();
+    assert_eq!(
+        (last.action, last.target.as_str()),
+        (Action::Replayed, sub.as_str())
+    );
+    assert_eq!(after(last).last(), Some(&("replayed", "0")));
+}

@@ -37,6 +37,7 @@ use tidings_store::{
     DeliveryQueue as _, EncryptionKey, Handover, HandoverLimits, Settlement, Store, StoreMetrics,
 };
 use tidings_store_sqlite::{SqliteOptions, SqliteStore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -83,12 +84,24 @@ pub(crate) struct Scripted {
     pub(crate) sent: Mutex<Vec<(Arc<Endpoint>, Arc<Event>)>>,
     /// What was checked.
     pub(crate) checked: Mutex<Vec<String>>,
+    /// Where set, checks and tests end only when it has a permit for them.
+    pub(crate) gate: Mutex<Option<Arc<Semaphore>>>,
+}
+
+impl Scripted {
+    async fn pass_gate(&self) {
+        let gate = self.gate.lock().clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
+        }
+    }
 }
 
 #[async_trait::async_trait]
 impl Outbound for Scripted {
     async fn check_target(&self, url: &TargetUrl) -> Result<(), TargetRefusal> {
         self.checked.lock().push(url.to_string());
+        self.pass_gate().await;
         match &*self.refusal.lock() {
             Some(reason) => Err(TargetRefusal(reason.clone())),
             None => Ok(()),
@@ -99,6 +112,7 @@ impl Outbound for Scripted {
         self.sent
             .lock()
             .push((Arc::clone(&endpoint), Arc::clone(&event)));
+        self.pass_gate().await;
         let scripted = self.outcome.lock().clone();
         let (outcome, response) =
             scripted.unwrap_or((AttemptOutcome::Succeeded, answered(200, "ok")));

@@ -1,8 +1,21 @@
 //! Boundaries: what nobody sees of another company, what no form of another site does, and what a
 //! viewer does not change.
 
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
 use http::Method;
 use tidings_domain::visitor::Role;
+use tokio::{task::yield_now, time::timeout};
 
 use crate::stage::Stage;
 
@@ -202,4 +215,58 @@ async fn what_is_no_form_is_refused() {
         .is(413);
     let answer = browser.method(Method::PUT, "/portal/account").await;
     assert!(answer.is(405).has("This page takes no such request"));
+}
+
+/// A form that does not come; `awaited` counts those who began to wait for one.
+fn never(awaited: &Arc<AtomicUsize>) -> Body {
+    let mut awaited = Some(Arc::clone(awaited));
+    Body::from_stream(stream::poll_fn(move |_| {
+        if let Some(awaited) = awaited.take() {
+            awaited.fetch_add(1, Ordering::SeqCst);
+        }
+        Poll::<Option<Result<Bytes, Infallible>>>::Pending
+    }))
+}
+
+#[tokio::test]
+async fn who_sends_forms_slowly_keeps_out_their_own_session_alone() {
+    const EACH_MAX: usize = 8;
+    let stage = Stage::new();
+    let (slow, other) = (stage.admin("acme").await, stage.admin("acme").await);
+    let paths = ["/portal/c/acme/webhooks/new", "/portal/account/password"];
+    let awaited = Arc::new(AtomicUsize::new(0));
+    let mut waiting: Vec<_> = (0..EACH_MAX)
+        .map(|n| Box::pin(slow.post_body(paths[n % 2], never(&awaited))))
+        .collect();
+    let all_wait = async {
+        while awaited.load(Ordering::SeqCst) < EACH_MAX {
+            for form in &mut waiting {
+                assert!(futures_util::poll!(form.as_mut()).is_pending());
+            }
+            yield_now().await;
+        }
+    };
+    let all_wait = timeout(Duration::from_secs(10), all_wait).await;
+    all_wait.expect("all of them should be waited for by now");
+    let check = "/portal/c/acme/webhooks/check-url";
+    let typed = [("url", "https://acme.example/hook")];
+    slow.get("/portal/account").await.is(200);
+    slow.post(check, &typed).await.is(503);
+    other.get("/portal/account").await.is(200);
+    other.post(check, &typed).await.is(200);
+    drop(waiting.pop());
+    slow.post(check, &typed).await.is(200);
+}
+
+#[tokio::test]
+async fn a_viewers_form_is_not_waited_for() {
+    let stage = Stage::new();
+    let viewer = stage.guest("acme", Role::Viewer).await;
+    let awaited = Arc::new(AtomicUsize::new(0));
+    for tail in COMPANY_FORMS {
+        let path = format!("/portal/c/acme{tail}");
+        let answer = viewer.post_body(&path, never(&awaited)).await;
+        assert!(answer.is(403).has("You can look, but not change"), "{tail}");
+    }
+    assert_eq!(awaited.load(Ordering::SeqCst), 0);
 }

@@ -45,9 +45,10 @@ pub(crate) struct DatabaseConfig {
 
     /// How many connections to PostgreSQL this server may have, at least 4
     ///
-    /// One writes, one listens to the other servers, and the rest are lent to whoever reads or
-    /// changes something: what finds none free for 5 s is answered with 503. All servers together
-    /// must stay below PostgreSQL's max_connections.
+    /// One writes, one listens to the other servers, two (of fewer than six, one) are kept for what
+    /// deliveries depend on, and the rest are lent to whoever reads or changes something: what finds
+    /// none free for 5 s is answered with 503. All servers together must stay below PostgreSQL's
+    /// max_connections.
     #[arg(
         long,
         env = "TIDINGS_DATABASE_CONNECTIONS",

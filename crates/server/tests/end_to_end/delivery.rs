@@ -130,5 +130,15 @@ async fn metrics_and_health_have_their_places(home: Home) {
         assert!(shown.contains(line), "{line} is missing in:\n{shown}");
     }
     assert!(!shown.contains(COMPANY), "no company in labels");
+    // Its answers are those of the API in form.
+    let nothing = client.send(crate::http_client::Call::get("/x")).await;
+    let nothing = nothing.unwrap();
+    assert_eq!(nothing.status(), 404);
+    let problem: serde_json::Value = serde_json::from_slice(nothing.body()).unwrap();
+    assert_eq!(problem["code"], "not_found");
+    assert_eq!(
+        nothing.headers()["x-request-id"],
+        problem["requestId"].as_str().unwrap()
+    );
     server.stop().await;
 }
