@@ -253,7 +253,7 @@ impl Stage {
         })
     }
 
-    fn measure(&self, seconds: u64, ends: &PathBuf, sink: &Sink) -> anyhow::Result<f64> {
+    fn measure(&self, seconds: u64, ends: &Path, sink: &Sink) -> anyhow::Result<f64> {
         let companies = self.point.companies.to_string();
         let plan = LoadPlan {
             targets: &[self.server.address()],
