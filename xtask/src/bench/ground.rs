@@ -4,6 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -11,7 +12,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use tidings_test_cluster::{Cluster, Options};
 
-use crate::server_process::Storage;
+use crate::{server_process::Storage, step::output_of};
 
 /// How PostgreSQL is set up, beside its defaults: as docs/operating.md advises for a machine of
 /// this size.
@@ -101,6 +102,17 @@ impl Ground {
                 Ok(Storage::Postgres(database.url().to_owned()))
             }
         }
+    }
+
+    /// Has a run's database do at once what it would do in the minutes after many rows were
+    /// written, and everything written reach the disk.
+    pub(crate) fn come_to_rest(&self, storage: &Storage) -> anyhow::Result<()> {
+        if let (Self::Postgres { cluster, .. }, Storage::Postgres(url)) = (self, storage) {
+            let (_, name) = url.rsplit_once('/').context("a URL ends in a database")?;
+            cluster.sql(name, "VACUUM ANALYZE");
+            cluster.sql(name, "CHECKPOINT");
+        }
+        output_of(&mut Command::new("sync")).map(drop)
     }
 
     /// What it has used up so far.

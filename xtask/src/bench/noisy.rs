@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     machine_clock::{Stopwatch, rest},
-    server_process::ServerProcess,
+    server_process::{ServerProcess, Storage},
     step::announce,
 };
 
@@ -180,7 +180,7 @@ impl Stage {
         // Its connections are open, and its code is warm.
         self.publish_quietly(&server, 3)?;
         quiet.reset()?;
-        let (_sink, load) = self.make_noise(noise, &server)?;
+        let (_sink, load) = self.make_noise(noise, &server, &storage)?;
         let accepted = self.publish_quietly(&server, self.args.seconds)?;
         if let Some(mut load) = load {
             ensure!(load.0.try_wait()?.is_none(), "the noise ended too early");
@@ -211,6 +211,7 @@ impl Stage {
         &self,
         noise: Noise,
         server: &ServerProcess,
+        storage: &Storage,
     ) -> anyhow::Result<(Option<Sink>, Option<Running>)> {
         let plan = LoadPlan {
             targets: &[server.address()],
@@ -236,6 +237,8 @@ impl Stage {
                 }
                 .run(&self.ends)?;
                 eprintln!("  {} events are owed to each", backlog.accepted);
+                // What is measured is life beside the backlog, and not how it came about.
+                self.ground.come_to_rest(storage)?;
                 rest(TROUBLE_LASTS);
                 Ok((Some(sink), None))
             }

@@ -129,7 +129,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
     assert_eq!(refused.invalid(), ["/schema"]);
     let refused = put(&app, BOOTSTRAP, "no%20type", &json!({})).await;
     assert_eq!(refused.invalid(), ["/name"]);
-    let large = json!({"samplePayload": {"a": "x".repeat(64 << 10)}});
+    let large = json!({"samplePayload": {"a": "x".repeat(200 << 10)}});
     let refused = put(&app, BOOTSTRAP, "case.opened", &large).await;
     assert_eq!(refused.invalid(), ["/samplePayload"]);
 }

@@ -194,6 +194,26 @@ async fn an_endless_body_is_cut_and_the_status_decides() {
 }
 
 #[tokio::test]
+async fn nothing_beyond_the_limit_is_waited_for() {
+    let (closed, mut is_closed) = mpsc::channel(1);
+    let receiver = Receiver::with(move |_, mut visit| {
+        let closed = closed.clone();
+        async move {
+            visit.request().await;
+            let begun = "x".repeat(RESPONSE_BODY_BYTES_MAX);
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+            visit.write(format!("{head}{begun}")).await;
+            visit.closed().await;
+            closed.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let report = deliver_once(&receiver.url("/")).await;
+    assert_eq!(report.outcome, Succeeded);
+    patiently(is_closed.recv()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_connection_outlives_a_body_at_the_limit_but_not_beyond() {
     for (length, connections) in [
         (RESPONSE_BODY_BYTES_MAX, 1),
