@@ -101,6 +101,8 @@ impl Watch {
         let mut ticks = interval(Duration::from_millis(LOOK_EVERY_MS));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ear: Option<Ear> = None;
+        // Whether readers may have missed something since they last read.
+        let mut has_missed = false;
         loop {
             let heard = async {
                 match &mut ear {
@@ -115,21 +117,22 @@ impl Watch {
                             self.look().await;
                         }
                     }
-                    // It broke; the next tick listens anew.
-                    None => ear = None,
+                    // It broke; the next tick listens anew. It may have been dead long before that
+                    // was noticed, and looks meanwhile relied on it.
+                    None => {
+                        ear = None;
+                        has_missed = true;
+                    }
                 },
                 _ = ticks.tick() => {
-                    let was_deaf = ear.is_none();
-                    if was_deaf {
+                    if ear.is_none() {
                         // Before the look, so that nothing falls between the two.
                         ear = self.listen().await;
                         self.deaf_looks = DEAF_LOOKS;
                     }
                     let has_looked = self.look().await;
                     self.deaf_looks = self.deaf_looks.saturating_sub(u32::from(has_looked));
-                    if was_deaf && ear.is_some() {
-                        // A connection may have been dead long before that was noticed, and looks
-                        // meanwhile relied on it.
+                    if ear.is_some() && std::mem::take(&mut has_missed) {
                         self.memory.arrivals.announce_all();
                     }
                     if self.memory.peers.load(Ordering::Relaxed) > 0 {

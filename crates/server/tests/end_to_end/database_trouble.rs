@@ -129,8 +129,8 @@ async fn ask_at_once(server: &Server, path: &str, count: usize) -> Vec<u16> {
 async fn connections_that_run_out_are_503_until_one_is_free() {
     const POLLS: usize = 40;
     let home = Home::postgres();
-    // Two of them are lent.
-    let server = home.start(&["--database-connections=4"]).await;
+    // Two of them are lent to who reads.
+    let server = home.start(&["--database-connections=5"]).await;
     let receiver = Receiver::accepting().await;
     let (subscription, _) = server.subscribe(receiver.url()).await;
     server.publish(&json!({})).await;
