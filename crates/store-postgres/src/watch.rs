@@ -111,18 +111,15 @@ impl Watch {
                 }
             };
             tokio::select! {
-                notification = heard => match notification {
-                    Some(notification) => {
-                        if self.take(&notification) {
-                            self.look().await;
-                        }
+                notification = heard => if let Some(notification) = notification {
+                    if self.take(&notification) {
+                        self.look().await;
                     }
+                } else {
                     // It broke; the next tick listens anew. It may have been dead long before that
                     // was noticed, and looks meanwhile relied on it.
-                    None => {
-                        ear = None;
-                        has_missed = true;
-                    }
+                    ear = None;
+                    has_missed = true;
                 },
                 _ = ticks.tick() => {
                     if ear.is_none() {
