@@ -63,18 +63,28 @@ pub(crate) async fn front_door(
     } else {
         handle(request, next).await
     };
-    if let Some(problem) = Problem::of(&mut response) {
-        let headers = std::mem::take(response.headers_mut());
-        // Every id in use is visible ASCII.
-        let id = request_id.to_str().unwrap_or_default();
-        problem.log(id, uri.path());
-        response = problem.render(id, uri.path(), headers);
-    }
+    response = written_out(response, &request_id, uri.path());
     dress(response.headers_mut(), request_id, standing, &uri);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     api.metrics
         .observe(route, class, response.status(), started.elapsed());
     response
+}
+
+/// The answer itself, where the response stands for a problem.
+pub(crate) fn written_out(
+    mut response: Response,
+    request_id: &HeaderValue,
+    path: &str,
+) -> Response {
+    let Some(problem) = Problem::of(&mut response) else {
+        return response;
+    };
+    let headers = std::mem::take(response.headers_mut());
+    // Every id in use is visible ASCII.
+    let id = request_id.to_str().unwrap_or_default();
+    problem.log(id, path);
+    problem.render(id, path, headers)
 }
 
 fn is_keyed(uri: &http::Uri) -> bool {

@@ -149,13 +149,8 @@ async fn own_door(
 ) -> Response {
     let request_id = request_ids.of(request.headers());
     let uri = request.uri().clone();
-    let mut response = next.run(request).await;
-    if let Some(problem) = Problem::of(&mut response) {
-        let headers = std::mem::take(response.headers_mut());
-        // Every id in use is visible ASCII.
-        let id = request_id.to_str().unwrap_or_default();
-        response = problem.render(id, uri.path(), headers);
-    }
+    let response = next.run(request).await;
+    let mut response = front_door::written_out(response, &request_id, uri.path());
     response.headers_mut().insert(X_REQUEST_ID, request_id);
     response
 }

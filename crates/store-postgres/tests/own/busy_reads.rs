@@ -5,7 +5,7 @@ use tidings_store::{DeliveryQueue as _, Renewal, StoreMetrics};
 use tidings_store_postgres::PostgresOptions;
 use tidings_test_cluster::Cluster;
 
-use crate::nodes::{LEASE_MS, Node, WORKS, database, now, options, sql, until};
+use crate::nodes::{LEASE_MS, Node, WORKS, database, now, options, until, waiting_for_locks};
 
 /// More than a node has connections.
 const READS: usize = 10;
@@ -24,16 +24,7 @@ async fn deliveries_go_on(connections_max: usize) {
     blocker.run("BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE");
     let reads = join_all((0..READS).map(|_| node.read(None)));
     let meanwhile = async {
-        until("a read waits", async || {
-            sql(
-                &database,
-                "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .trim()
-                != "0"
-        })
-        .await;
+        until("a read waits", async || waiting_for_locks(&database) != "0").await;
         // Every read has asked for its connection by now, and those that wait for one are first.
         let until = now().plus_millis(2 * LEASE_MS);
         let renewed = node.store.renew_lease(lease, now(), until).await;

@@ -13,7 +13,7 @@ use tidings_store::{
 };
 use tidings_test_cluster::{Cluster, Database};
 
-use crate::nodes::{Node, WORKS, database, now, sql, until};
+use crate::nodes::{Node, WORKS, database, now, sql, until, waiting_for_locks};
 
 /// Ends every connection of the nodes, whatever it is doing.
 fn cut_off(database: &Database) {
@@ -145,13 +145,7 @@ async fn what_was_committed_without_an_answer_is_found() {
     let append = node.store.append(publication);
     let cut = async {
         until("the transaction waits", async || {
-            sql(
-                &database,
-                "SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .trim()
-                == "1"
+            waiting_for_locks(&database) == "1"
         })
         .await;
         let uuid = id.as_bytes().map(|byte| format!("{byte:02x}")).concat();

@@ -72,6 +72,13 @@ pub(crate) fn sql(database: &Database, sql: &str) -> String {
     Cluster::shared().sql(database.name(), sql)
 }
 
+/// How many connections to the database wait for a lock.
+pub(crate) fn waiting_for_locks(database: &Database) -> String {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    sql(database, waiting).trim().to_owned()
+}
+
 /// How tests open a database.
 pub(crate) fn options(url: &str, metrics: &StoreMetrics) -> PostgresOptions {
     PostgresOptions {
