@@ -1,10 +1,10 @@
 //! Checkpoints: the log is moved into the database file off the commit path.
 //!
-//! A thread with its own connection does it whenever the log has grown beyond
-//! [`LOG_PAGES_SOFT`]; commits go on meanwhile. Under constant load there is always a little that
-//! was written during the checkpoint, and the log can start afresh only when all of it has been
-//! moved. So beyond [`LOG_PAGES_HARD`] the writer moves that remainder itself, between two
-//! transactions.
+//! A thread with its own connection does it each time that the log has grown by [`MOVE_EVERY`];
+//! commits go on meanwhile. Under constant load there is always a little that was written during
+//! the checkpoint, and the log can start afresh only when all of it has been moved. So from
+//! [`HELP_FROM`] on, shortly after the thread has begun its second round, the writer moves that
+//! remainder itself, between two transactions.
 
 use std::{
     path::Path,
@@ -20,11 +20,14 @@ use rusqlite::Connection;
 
 use crate::database::{self, Database};
 
-/// From so many pages on (64 MiB), the log is moved. The same few pages at the end of each table
-/// and index are in it once per commit and are moved once, so a longer log is less work.
-const LOG_PAGES_SOFT: i32 = 8192;
-/// From so many pages on (128 MiB), the writer helps.
-const LOG_PAGES_HARD: i32 = 16_384;
+/// Pages by which the log grows (56 MiB) until it is moved. The same pages at the end of each table
+/// and index are in it once per commit, and are moved once for each time that the log is; so that
+/// is done seldom.
+const MOVE_EVERY: i32 = 7168;
+/// From so many pages on (120 MiB), the writer helps; and again after so many more, as long as
+/// readers keep it from getting all of it.
+const HELP_FROM: i32 = 2 * MOVE_EVERY + HELP_EVERY;
+const HELP_EVERY: i32 = 1024;
 
 /// The writer's hold on the checkpoint thread.
 pub(crate) struct Checkpointer {
@@ -32,6 +35,10 @@ pub(crate) struct Checkpointer {
     signal: Option<mpsc::SyncSender<()>>,
     busy: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
+    /// How long the log was, in pages, when the thread last began to move it, and when the writer
+    /// last helped; 0 where neither was since it started afresh.
+    moved_at: i32,
+    helped_at: i32,
 }
 
 impl Checkpointer {
@@ -53,23 +60,31 @@ impl Checkpointer {
             signal: Some(signal),
             busy,
             thread: Some(thread),
+            moved_at: 0,
+            helped_at: 0,
         })
     }
 
     /// Called by the writer between two transactions.
-    pub(crate) fn look(&self, db: Option<&Database>) {
+    pub(crate) fn look(&mut self, db: Option<&Database>) {
         let Some(db) = db else { return };
         let pages = db.log_pages();
-        if pages < LOG_PAGES_SOFT || self.busy.load(Ordering::Acquire) {
-            return;
+        if pages < self.moved_at {
+            (self.moved_at, self.helped_at) = (0, 0);
         }
-        if pages >= LOG_PAGES_HARD {
-            // The thread has just moved most of it; PASSIVE waits for nobody.
+        if pages >= HELP_FROM && pages >= self.helped_at + HELP_EVERY {
+            self.helped_at = pages;
+            // The thread has moved most of it; PASSIVE waits for nobody.
             log_failure(checkpoint(db.connection()));
+        }
+        if pages < self.moved_at + MOVE_EVERY || self.busy.load(Ordering::Acquire) {
+            return;
         }
         if let Some(signal) = &self.signal {
             self.busy.store(true, Ordering::Release);
-            if signal.try_send(()).is_err() {
+            if signal.try_send(()).is_ok() {
+                self.moved_at = pages;
+            } else {
                 self.busy.store(false, Ordering::Release);
             }
         }
