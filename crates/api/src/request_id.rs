@@ -13,7 +13,8 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 /// Gives out ids: a random number of this process and a count. Cheaper than random bytes for each
 /// request, and as unique.
 pub(crate) struct RequestIds {
-    process: u64,
+    /// The random number, and a hyphen.
+    process: String,
     count: AtomicU64,
 }
 
@@ -23,7 +24,7 @@ impl RequestIds {
         let mut process = [0; 8];
         random.fill(&mut process);
         Self {
-            process: u64::from_le_bytes(process),
+            process: format!("{:016x}-", u64::from_le_bytes(process)),
             count: AtomicU64::new(1),
         }
     }
@@ -39,7 +40,7 @@ impl RequestIds {
 
     fn next(&self) -> HeaderValue {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{:016x}-{count:x}", self.process);
+        let id = format!("{}{count:x}", self.process);
         // Hexadecimal digits and a hyphen are a valid field value.
         HeaderValue::from_maybe_shared(bytes::Bytes::from(id))
             .unwrap_or(HeaderValue::from_static("unknown"))
