@@ -41,7 +41,6 @@ pub(crate) struct Batch<'w, 'b> {
     events: Vec<EventRow<'b>>,
     queue: Vec<QueueRow>,
     attempts: Vec<AttemptRow<'b>>,
-    careful: bool,
     ended: Vec<Seq>,
     lapsed: Vec<(LeaseId, UtcMillis)>,
     after: Aftermath,
@@ -126,13 +125,8 @@ static INSERT_QUEUE: LazyLock<Bulk> = LazyLock::new(|| {
 });
 
 impl<'w, 'b> Batch<'w, 'b> {
-    /// An empty one. A careful one looks at every row by itself.
-    pub(crate) fn new(
-        db: &'w Database,
-        memory: &'w Memory,
-        state: &'w mut State,
-        careful: bool,
-    ) -> Self {
+    /// An empty one.
+    pub(crate) fn new(db: &'w Database, memory: &'w Memory, state: &'w mut State) -> Self {
         let attached = memory.attached.lock().clone();
         // Work is not leased to somebody whose lease was taken over meanwhile.
         let attached = attached.filter(|(lease, _)| memory.leases.lock().contains_key(lease));
@@ -148,7 +142,6 @@ impl<'w, 'b> Batch<'w, 'b> {
             events: Vec::new(),
             queue: Vec::new(),
             attempts: Vec::new(),
-            careful,
             ended: Vec::new(),
             lapsed: Vec::new(),
             after: Aftermath::default(),
@@ -178,11 +171,6 @@ impl<'w, 'b> Batch<'w, 'b> {
     /// The highest number of an attempt, those that are yet to be flushed not included.
     pub(crate) fn last_attempt(&self) -> i64 {
         self.next_attempt - 1
-    }
-
-    /// Whether rows that are expected to be there are looked at one by one.
-    pub(crate) fn is_careful(&self) -> bool {
-        self.careful
     }
 
     /// Whether a change of this batch needs the next command to begin with fresh memory.

@@ -1,4 +1,4 @@
-//! Statements over many rows: one execution inserts, deletes or updates up to 64 of them.
+//! Statements over many rows: one execution inserts up to 64 of them.
 //!
 //! Rows are cut into chunks of a few fixed sizes, so that a handful of prepared statements serves
 //! every number of rows.
@@ -13,7 +13,7 @@ use rusqlite::{Statement, ToSql, types::ToSqlOutput, types::ValueRef};
 use crate::{database::Database, failure::Failure};
 
 /// Rows per statement, the largest first.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// One statement in every size.
 pub(crate) struct Bulk {
@@ -41,12 +41,6 @@ impl Bulk {
         Self { texts }
     }
 
-    /// The statement in every size.
-    #[cfg(test)]
-    pub(crate) fn texts(&self) -> &[String] {
-        &self.texts
-    }
-
     /// Executes the statement for all rows, as few times as possible.
     pub(crate) fn execute<R>(
         &self,
@@ -57,21 +51,19 @@ impl Bulk {
         let mut rest = rows;
         while !rest.is_empty() {
             let (chunk, beyond) = rest.split_at(chunk_len(rest.len()));
-            self.execute_chunk(db, chunk, &bind, &[])?;
+            self.execute_chunk(db, chunk, &bind)?;
             rest = beyond;
         }
         Ok(())
     }
 
-    /// Executes the statement once for one chunk, whose length comes from [`chunk_len`]; `last`
-    /// are the values behind the rows. Returns how many rows it changed.
-    pub(crate) fn execute_chunk<R>(
+    /// Executes the statement once for one chunk, whose length comes from [`chunk_len`].
+    fn execute_chunk<R>(
         &self,
         db: &Database,
         chunk: &[R],
         bind: impl Fn(&mut Binder<'_, '_>, &R) -> rusqlite::Result<()>,
-        last: &[i64],
-    ) -> Result<usize, Failure> {
+    ) -> Result<(), Failure> {
         let size = SIZES.iter().position(|&size| size == chunk.len());
         let text = &self.texts[size.expect("chunks have the length that chunk_len gave")];
         let mut statement = db.statement(text)?;
@@ -82,15 +74,13 @@ impl Bulk {
         for row in chunk {
             bind(&mut binder, row)?;
         }
-        for value in last {
-            binder.bind(value)?;
-        }
-        Ok(statement.raw_execute()?)
+        statement.raw_execute()?;
+        Ok(())
     }
 }
 
 /// How many of so many rows go into the next chunk.
-pub(crate) fn chunk_len(rows: usize) -> usize {
+fn chunk_len(rows: usize) -> usize {
     let fits = SIZES.iter().copied().find(|&size| size <= rows);
     fits.expect("the smallest chunk is one row, and callers have one")
 }
@@ -156,7 +146,7 @@ mod tests {
                 rest -= chunk_len(rest);
                 statements += 1;
             }
-            assert!(statements <= rows / SIZES[0] + 9, "{rows}");
+            assert!(statements <= rows / SIZES[0] + 6, "{rows}");
         }
     }
 }

@@ -11,11 +11,11 @@ use tidings_store::{Claimed, Delivery, DeliveryKey, Handover, LeaseId, Position}
 
 use crate::{
     batch::Batch,
-    bulk::{self, Bulk},
     event_rows,
     failure::Failure,
     leases,
     memory::{Entry, Seq},
+    queue_rows::{self, Held},
 };
 
 /// What a claim asks for.
@@ -53,15 +53,6 @@ struct Candidate {
     /// None where the event is gone, which should not happen.
     event: Option<Event>,
 }
-
-pub(crate) static LEASE: LazyLock<Bulk> = LazyLock::new(|| {
-    Bulk::new(
-        "WITH taken(p, s, r) AS (VALUES",
-        3,
-        ") UPDATE queue SET holder = ?
-         WHERE (position, subscription, round) IN (SELECT p, s, r FROM taken)",
-    )
-});
 
 pub(crate) static WAITING: LazyLock<String> = LazyLock::new(|| {
     let columns = event_rows::COLUMNS;
@@ -232,20 +223,14 @@ fn lease_rows(
     deliveries: &[(i64, Delivery)],
 ) -> Result<(), Failure> {
     let db = batch.db()?;
-    let mut rest = deliveries;
-    while !rest.is_empty() {
-        let (chunk, beyond) = rest.split_at(bulk::chunk_len(rest.len()));
-        LEASE.execute_chunk(
-            db,
-            chunk,
-            |binder, (_, delivery)| {
-                binder.bind(delivery.key.position)?;
-                binder.bind(subscription)?;
-                binder.bind(delivery.key.round)
-            },
-            &[lease.0],
-        )?;
-        rest = beyond;
+    for (_, delivery) in deliveries {
+        let row = Held {
+            position: delivery.key.position,
+            subscription,
+            round: delivery.key.round,
+            holder: lease.0,
+        };
+        queue_rows::lease(db, row)?;
     }
     Ok(())
 }

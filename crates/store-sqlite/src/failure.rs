@@ -12,8 +12,6 @@ pub(crate) enum Failure {
     Unavailable(String),
     /// Something that should not happen.
     Broken(String),
-    /// Some of the rows that a statement acts on are no longer held: to be run again, carefully.
-    NotAllHeld,
 }
 
 /// Whom a failure concerns.
@@ -67,7 +65,7 @@ impl Failure {
                 _ => Blame::Command,
             },
             Self::Unavailable(_) => Blame::Connection,
-            Self::Broken(_) | Self::NotAllHeld => Blame::Command,
+            Self::Broken(_) => Blame::Command,
         }
     }
 }
@@ -78,7 +76,6 @@ impl From<Failure> for StoreError {
             Failure::Sql(error) => error,
             Failure::Unavailable(why) => return Self::Unavailable(why),
             Failure::Broken(why) => return Self::Broken(why),
-            Failure::NotAllHeld => return Self::Broken("a lease was lost twice".to_owned()),
         };
         let why = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => "the disk or the database file is full".to_owned(),

@@ -293,13 +293,11 @@ async fn what_nobody_received_is_free_again() {
 #[tokio::test]
 async fn hot_statements_scan_nothing() {
     let fixture = Fixture::new("plans");
-    let statements: Vec<&str> = crate::settle::DELETE
-        .texts()
-        .iter()
-        .chain(crate::claim::LEASE.texts())
-        .map(String::as_str)
-        .chain([crate::claim::WAITING.as_str()])
-        .collect();
+    let statements = [
+        crate::queue_rows::DELETE,
+        crate::queue_rows::LEASE,
+        crate::claim::WAITING.as_str(),
+    ];
     let conn = rusqlite::Connection::open(fixture.directory.join("tidings.db")).unwrap();
     for sql in statements {
         let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

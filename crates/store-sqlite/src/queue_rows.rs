@@ -14,11 +14,23 @@ pub(crate) struct Held {
     pub(crate) holder: i64,
 }
 
+/// The statement of [`delete`].
+pub(crate) const DELETE: &str =
+    "DELETE FROM queue WHERE position = ? AND subscription = ? AND round = ? AND holder = ?";
+/// The statement of [`lease`].
+pub(crate) const LEASE: &str =
+    "UPDATE queue SET holder = ? WHERE position = ? AND subscription = ? AND round = ?";
+
+/// Gives a row to a holder.
+pub(crate) fn lease(db: &Database, row: Held) -> Result<(), Failure> {
+    let params = (row.holder, row.position, row.subscription, row.round);
+    db.execute(LEASE, params).map(drop)
+}
+
 /// Drops a row that somebody holds; false where they do not.
 pub(crate) fn delete(db: &Database, row: Held) -> Result<bool, Failure> {
     let deleted = db.execute(
-        "DELETE FROM queue
-         WHERE position = ? AND subscription = ? AND round = ? AND holder = ?",
+        DELETE,
         (row.position, row.subscription, row.round, row.holder),
     )?;
     Ok(deleted == 1)

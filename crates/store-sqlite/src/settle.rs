@@ -1,13 +1,10 @@
 //! Settling: attempts into the log, deliveries out of the queue or on to their next time; and
 //! letting go of deliveries without an attempt.
 //!
-//! Most settlements end their delivery, so those rows are deleted with few statements; every
-//! statement acts only on rows that the settling lease holds.
+//! Every statement acts on one row, and only if the settling lease holds it. A statement over many
+//! rows would cost more: SQLite builds a table of what they are first.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock},
-};
+use std::sync::Arc;
 
 use tidings_domain::{
     company::CompanyId, subscription::DisabledReason, time::UtcMillis, verdict::Verdict,
@@ -17,7 +14,6 @@ use tidings_store::{DeliveryKey, LeaseId, Settled};
 use crate::{
     attempt_rows::{AttemptRow, Line},
     batch::Batch,
-    bulk::{self, Bulk},
     failure::Failure,
     health,
     memory::{Entry, Seq},
@@ -25,23 +21,12 @@ use crate::{
     subscription_rows,
 };
 
-pub(crate) static DELETE: LazyLock<Bulk> = LazyLock::new(|| {
-    Bulk::new(
-        "WITH done(p, s, r) AS (VALUES",
-        3,
-        ") DELETE FROM queue
-         WHERE (position, subscription, round) IN (SELECT p, s, r FROM done) AND holder = ?",
-    )
-});
-
 /// A settlement with what is known of its subscription.
 struct Case<'b> {
     line: &'b Line,
     /// Its number and whose it is; none where there never was such a subscription.
     subscription: Option<(Seq, CompanyId)>,
     entry: Option<Arc<Entry>>,
-    /// Whether its row was deleted at once; none where it was not tried.
-    deleted: Option<bool>,
 }
 
 /// What was attempted.
@@ -54,8 +39,7 @@ pub(crate) fn settle<'b>(
     batch: &mut Batch<'_, 'b>,
     outcomes: &'b Outcomes,
 ) -> Result<Vec<Settled>, Failure> {
-    let mut cases = look_up(batch, &outcomes.lines)?;
-    delete_finished(batch, &mut cases)?;
+    let cases = look_up(batch, &outcomes.lines)?;
     cases.iter().map(|case| settle_one(batch, case)).collect()
 }
 
@@ -111,7 +95,6 @@ fn look_up<'b>(batch: &mut Batch<'_, 'b>, lines: &'b [Line]) -> Result<Vec<Case<
             line,
             subscription: owner_of(batch, entry.as_ref(), key)?,
             entry,
-            deleted: None,
         });
     }
     Ok(cases)
@@ -129,82 +112,6 @@ fn owner_of(
     }
 }
 
-/// Deletes the rows of all deliveries that end whatever else this command does, and notes which
-/// were there.
-fn delete_finished(batch: &mut Batch<'_, '_>, cases: &mut [Case<'_>]) -> Result<(), Failure> {
-    let finished = |batch: &Batch<'_, '_>, case: &Case<'_>| {
-        let settlement = &case.line.settlement;
-        case.subscription.is_some()
-            && (!matches!(settlement.verdict, Verdict::RetryAt(_))
-                || !batch.is_live(case.entry.as_ref(), settlement.epoch))
-    };
-    let mut by_lease: HashMap<LeaseId, Vec<usize>> = HashMap::new();
-    for (n, case) in cases.iter().enumerate() {
-        if finished(batch, case) {
-            by_lease
-                .entry(case.line.settlement.lease)
-                .or_default()
-                .push(n);
-        }
-    }
-    for (lease, numbers) in by_lease {
-        let mut rest = &numbers[..];
-        while !rest.is_empty() {
-            let (chunk, beyond) = rest.split_at(bulk::chunk_len(rest.len()));
-            delete_chunk(batch, cases, lease, chunk)?;
-            rest = beyond;
-        }
-    }
-    Ok(())
-}
-
-/// Deletes some rows in one statement, on the expectation that all of them are there. Where that
-/// is not so, the batch is run again carefully, to learn which ones are not.
-fn delete_chunk(
-    batch: &mut Batch<'_, '_>,
-    cases: &mut [Case<'_>],
-    lease: LeaseId,
-    chunk: &[usize],
-) -> Result<(), Failure> {
-    let db = batch.db()?;
-    if batch.is_careful() || chunk.len() == 1 {
-        for &n in chunk {
-            cases[n].deleted = Some(queue_rows::delete(db, place_of(&cases[n]))?);
-        }
-        return Ok(());
-    }
-    let deleted = DELETE.execute_chunk(
-        db,
-        chunk,
-        |binder, &n| {
-            let place = place_of(&cases[n]);
-            binder.bind(place.position)?;
-            binder.bind(place.subscription)?;
-            binder.bind(place.round)
-        },
-        &[lease.0],
-    )?;
-    if deleted != chunk.len() {
-        return Err(Failure::NotAllHeld);
-    }
-    for &n in chunk {
-        cases[n].deleted = Some(true);
-    }
-    Ok(())
-}
-
-/// The row of a case, held by who settles it.
-fn place_of(case: &Case<'_>) -> Held {
-    let settlement = &case.line.settlement;
-    Held {
-        position: settlement.key.position,
-        // No subscription has the number 0.
-        subscription: case.subscription.as_ref().map_or(0, |(seq, _)| *seq),
-        round: settlement.key.round,
-        holder: settlement.lease.0,
-    }
-}
-
 fn settle_one<'b>(batch: &mut Batch<'_, 'b>, case: &Case<'b>) -> Result<Settled, Failure> {
     let settlement = &case.line.settlement;
     // Asked again for each: one before it may have ended the subscription.
@@ -219,13 +126,19 @@ fn settle_one<'b>(batch: &mut Batch<'_, 'b>, case: &Case<'b>) -> Result<Settled,
         next_attempt: None,
         ended: false,
     };
-    let done = match (case.deleted, settlement.verdict) {
-        (None, Verdict::RetryAt(due)) if live => {
+    let place = Held {
+        position: settlement.key.position,
+        subscription,
+        round: settlement.key.round,
+        holder: settlement.lease.0,
+    };
+    let done = match settlement.verdict {
+        Verdict::RetryAt(due) if live => {
             row.next_attempt = Some(due);
-            retry(batch, case, due)?
+            retry(batch, case.line, place, due)?
         }
-        (None, _) => queue_rows::delete(batch.db()?, place_of(case))?,
-        (Some(deleted), _) => {
+        _ => {
+            let deleted = queue_rows::delete(batch.db()?, place)?;
             if deleted && live {
                 batch.owe_less(subscription, 1);
             }
@@ -248,9 +161,13 @@ fn settle_one<'b>(batch: &mut Batch<'_, 'b>, case: &Case<'b>) -> Result<Settled,
     }
 }
 
-fn retry(batch: &mut Batch<'_, '_>, case: &Case<'_>, due: UtcMillis) -> Result<bool, Failure> {
-    let settlement = &case.line.settlement;
-    let place = place_of(case);
+fn retry(
+    batch: &mut Batch<'_, '_>,
+    line: &Line,
+    place: Held,
+    due: UtcMillis,
+) -> Result<bool, Failure> {
+    let settlement = &line.settlement;
     let updated = batch.db()?.execute(
         "UPDATE queue SET holder = 0, due_ms = ?, attempts = ?, first_attempt_ms = ?
          WHERE position = ? AND subscription = ? AND round = ? AND holder = ?",

@@ -82,7 +82,6 @@ impl SqliteStore {
             memory: Arc::clone(&memory),
             checkpointer: Checkpointer::start(path).map_err(threads)?,
             failing: false,
-            careful: false,
             lock,
         };
         let (commands, received) = mpsc::channel(options.writer_queue_max.max(1));

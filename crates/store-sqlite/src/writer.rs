@@ -48,8 +48,6 @@ pub(crate) struct Writer {
     pub(crate) checkpointer: Checkpointer,
     /// Whether the database was unavailable last time; said once, not for each command.
     pub(crate) failing: bool,
-    /// Whether rows that are expected to be there are looked at one by one.
-    pub(crate) careful: bool,
     /// Held as long as anything may be written.
     pub(crate) lock: ServerLock,
 }
@@ -103,7 +101,7 @@ impl Writer {
             return Err(Failure::Unavailable("the database is not open".to_owned()));
         };
         let began = Instant::now();
-        let mut batch = Batch::new(db, &self.memory, &mut self.state, self.careful);
+        let mut batch = Batch::new(db, &self.memory, &mut self.state);
         let mut done = 0;
         for job in jobs.iter_mut() {
             if let Err(failure) = job.run(&mut batch) {
@@ -181,9 +179,6 @@ impl Writer {
 
     /// Cleans up after a failed transaction; returns how many commands are answered by that.
     fn fail(&mut self, jobs: &mut Jobs, failure: Failure) -> usize {
-        if matches!(failure, Failure::NotAllHeld) && !self.careful {
-            return self.run_carefully(jobs);
-        }
         *self.memory.last_commit.lock() = None;
         let blame = failure.blame();
         let rolled_back = self.db.as_ref().is_none_or(Database::roll_back);
@@ -207,19 +202,6 @@ impl Writer {
             _ => tracing::error!(%error, "a command failed"),
         }
         self.answer(jobs, &Err(error));
-        jobs.len()
-    }
-
-    /// Runs commands again after one of them met rows that are no longer held, which is rare.
-    fn run_carefully(&mut self, jobs: &mut Jobs) -> usize {
-        if !self.db.as_ref().is_none_or(Database::roll_back) {
-            self.db = None;
-        }
-        self.careful = true;
-        for job in jobs.iter_mut() {
-            self.work_off(std::slice::from_mut(job));
-        }
-        self.careful = false;
         jobs.len()
     }
 
