@@ -8,7 +8,7 @@ use tidings_domain::{
 };
 use tidings_store::{AttemptSearch, PlacedAttempt, Position, Seq};
 
-use crate::{attempt_rows, database::first_of, failure::Failure, search};
+use crate::{attempt_rows, database::first_of, failure::Failure, log_index::Newest, search};
 
 /// Lines that are looked at for an event that is in its log no more.
 const LOOK_MAX: usize = 20_000;
@@ -66,17 +66,14 @@ pub(crate) fn newest(
 ) -> Result<Vec<Option<PlacedAttempt>>, Failure> {
     let mut number =
         conn.prepare_cached("SELECT seq FROM subscriptions WHERE id = ? AND company_id = ?")?;
-    let mut place = conn.prepare_cached(
-        "SELECT seq FROM attempts INDEXED BY attempts_by_subscription
-         WHERE subscription = ? ORDER BY seq DESC LIMIT 1",
-    )?;
+    let mut places = Newest::look(conn)?;
     let mut statement = conn.prepare_cached(&attempt_rows::SELECT_PLACED)?;
     let mut newest = Vec::with_capacity(subscriptions.len());
     for id in subscriptions {
         let params = (id.as_bytes(), company.as_str());
         let seq: Option<Seq> = first_of(&mut number, params, |row| Ok(row.get(0)?))?;
         let last: Option<Position> = match seq {
-            Some(seq) => first_of(&mut place, [seq], |row| Ok(row.get(0)?))?,
+            Some(seq) => places.of(seq)?,
             None => None,
         };
         newest.push(match last {

@@ -1,10 +1,13 @@
 //! Reading the delivery log: a subscription's attempts, page by page.
 
-use rusqlite::{Connection, Row, ToSql};
-use tidings_domain::{attempt::AttemptOutcome, company::CompanyId, cursor::Order};
+use rusqlite::{Connection, Row};
+use tidings_domain::{attempt::AttemptOutcome, company::CompanyId};
 use tidings_store::{AttemptFilter, AttemptPage, OutcomeFilter, Position};
 
-use crate::{attempt_rows, database::first_of, failure::Failure, memory::Seq, search};
+use crate::{
+    attempt_rows, database::first_of, failure::Failure, log_index::Between, memory::Seq,
+    merge::Merge, search,
+};
 
 /// Lines that one read looks at.
 const LOOK_MAX: usize = 20_000;
@@ -32,41 +35,42 @@ pub(crate) fn attempts(
 }
 
 fn page(conn: &Connection, seq: Seq, filter: &AttemptFilter) -> Result<AttemptPage, Failure> {
-    let position = position_of_event(conn, filter)?;
-    let (comparison, direction, from) = match filter.order {
-        Order::Ascending => (">", "", filter.after.unwrap_or(0)),
-        Order::Descending => ("<", "DESC", filter.after.unwrap_or(Position::MAX)),
-    };
+    let between = Between::behind(filter.after, filter.order);
     // The place of the event narrows it to a handful of lines; where it is not in the log any
     // more, its lines are found by looking.
-    let (index, of_event) = match position {
-        Some(_) => ("attempts_by_event", "AND position = ?3"),
-        None => ("attempts_by_subscription", ""),
+    let mut candidates = match position_of_event(conn, filter)? {
+        Some(position) => {
+            let places = search::of_event(conn, position, &[seq])?;
+            Merge::of_places(places, filter.order, between)
+        }
+        None => Merge::of_subscriptions(conn, vec![seq], filter.order, between)?,
     };
     let columns = attempt_rows::COLUMNS;
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {columns} FROM attempts INDEXED BY {index}
-         WHERE subscription = ?1 AND seq {comparison} ?2 {of_event} ORDER BY seq {direction}"
-    ))?;
-    let mut params: Vec<&dyn ToSql> = vec![&seq, &from];
-    params.extend(position.as_ref().map(|position| position as &dyn ToSql));
-    let mut rows = statement.query(&params[..])?;
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT {columns} FROM attempts WHERE seq = ?"))?;
     let mut page = AttemptPage {
         attempts: Vec::new(),
         next: filter.after.unwrap_or(0),
         has_more: false,
     };
     let (mut looked, mut bytes) = (0, 0);
-    while let Some(row) = rows.next()? {
-        let is_wanted = looked < LOOK_MAX && is_wanted(row, filter)?;
-        let is_full = page.attempts.len() == filter.limit || bytes > PAGE_BYTES_MAX;
-        // A full page is not the last one only if something follows that is wanted.
-        if looked == LOOK_MAX || is_wanted && is_full {
+    while let Some(place) = candidates.peek() {
+        if looked == LOOK_MAX {
             page.has_more = true;
             break;
         }
+        candidates.advance(conn)?;
         looked += 1;
-        page.next = attempt_rows::position(row)?;
+        let is_full = page.attempts.len() == filter.limit || bytes > PAGE_BYTES_MAX;
+        let mut rows = statement.query([place])?;
+        let row = rows.next()?.ok_or_else(search::missing)?;
+        let is_wanted = is_wanted(row, filter)?;
+        // A full page is not the last one only if something follows that is wanted.
+        if is_wanted && is_full {
+            page.has_more = true;
+            break;
+        }
+        page.next = place;
         if is_wanted {
             let attempt = attempt_rows::read(row, filter.subscription)?;
             bytes += attempt_rows::bytes_of(&attempt);

@@ -38,6 +38,7 @@ mod keys;
 mod leases;
 mod links;
 mod load;
+mod log_index;
 mod memory;
 mod merge;
 mod open;

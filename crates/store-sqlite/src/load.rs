@@ -8,7 +8,7 @@ use tidings_store::{Position, Sealer};
 
 use crate::{
     failure::Failure,
-    figure_rows, key_rows,
+    figure_rows, key_rows, log_index,
     memory::{Book, Memory, Seq},
     state::State,
     subscription_rows,
@@ -42,6 +42,7 @@ pub(crate) fn load(conn: &Connection, memory: &Memory) -> Result<State, Failure>
     Ok(State {
         next_position: head + 1,
         next_attempt: attempts + 1,
+        filed_up_to: log_index::filed_up_to(conn)?,
         waiting,
     })
 }

@@ -1,26 +1,22 @@
 //! The delivery log of several subscriptions as one, in order, by the index alone.
 //!
-//! Of each subscription a few places are read ahead, more each time, so that a busy one is read in
-//! long pieces and a quiet one costs one look.
+//! Of what is filed of each subscription a few places are read ahead, more each time, so that a
+//! busy one is read in long pieces and a quiet one costs one look. The tail is one source for all.
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashSet, VecDeque};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tidings_domain::cursor::Order;
 use tidings_store::{Position, Seq};
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    log_index::{self, Between},
+};
 
 /// Places that are read at once of one subscription: the first time, and at the most.
 const AHEAD_FIRST: i64 = 8;
 const AHEAD_MAX: i64 = 512;
-
-/// Exclusive bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Between {
-    pub(crate) above: Position,
-    pub(crate) below: Position,
-}
 
 /// Places from several sources.
 pub(crate) struct Merge {
@@ -31,7 +27,7 @@ pub(crate) struct Merge {
     next: BinaryHeap<(Position, usize)>,
 }
 
-/// One subscription's places.
+/// One subscription's filed places, or places that are known.
 struct Source {
     /// None where all of them are at hand.
     subscription: Option<Seq>,
@@ -49,19 +45,17 @@ impl Merge {
         order: Order,
         between: Between,
     ) -> Result<Self, Failure> {
-        let source = |subscription| Source {
-            subscription: Some(subscription),
-            left: between,
-            ahead: VecDeque::new(),
-            read_next: AHEAD_FIRST,
-        };
-        let mut merge = Self {
-            order,
-            sources: subscriptions.into_iter().map(source).collect(),
-            next: BinaryHeap::new(),
-        };
-        for source in 0..merge.sources.len() {
-            merge.line_up(conn, source)?;
+        let wanted: HashSet<Seq> = subscriptions.iter().copied().collect();
+        let tail = log_index::tail(conn, between, |subscription| wanted.contains(&subscription))?;
+        let mut merge = Self::of_places(tail, order, between);
+        for subscription in subscriptions {
+            merge.sources.push(Source {
+                subscription: Some(subscription),
+                left: between,
+                ahead: VecDeque::new(),
+                read_next: AHEAD_FIRST,
+            });
+            merge.line_up(conn, merge.sources.len() - 1)?;
         }
         Ok(merge)
     }
@@ -120,21 +114,8 @@ impl Source {
         let Some(subscription) = self.subscription else {
             return Ok(());
         };
-        let Between { above, below } = self.left;
-        let mut statement = conn.prepare_cached(match order {
-            Order::Ascending => {
-                "SELECT seq FROM attempts INDEXED BY attempts_by_subscription
-                 WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq LIMIT ?"
-            }
-            Order::Descending => {
-                "SELECT seq FROM attempts INDEXED BY attempts_by_subscription
-                 WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
-            }
-        })?;
-        let mut rows = statement.query(params![subscription, above, below, self.read_next])?;
-        while let Some(row) = rows.next()? {
-            self.ahead.push_back(row.get(0)?);
-        }
+        let places = log_index::filed(conn, subscription, self.left, order, self.read_next)?;
+        self.ahead.extend(places);
         match (self.ahead.back(), order) {
             (Some(&last), Order::Ascending) => self.left.above = last,
             (Some(&last), Order::Descending) => self.left.below = last,

@@ -1,6 +1,6 @@
 //! Searching the delivery log of all of a company's subscriptions.
 //!
-//! The log has no index by company. But the index by subscription has each one's lines in order, so
+//! The log has no index by company. But the one by subscription has each one's lines in order, so
 //! the newest of all of them are found by merging: each subscription's next line is at hand, and
 //! the newest of these is the next of all. Rows are looked at one by one until there are enough,
 //! and at no more than the caller allows.
@@ -9,19 +9,15 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{CachedStatement, Connection, Row};
 use tidings_domain::{
-    attempt::AttemptOutcome, company::CompanyId, cursor::Order, id::EventId, id::SubscriptionId,
-    time::UtcMillis,
+    attempt::AttemptOutcome, company::CompanyId, id::EventId, id::SubscriptionId, time::UtcMillis,
 };
 use tidings_store::{
     AttemptSearch, AttemptsFound, OutcomeFilter, PlacedAttempt, Position, Seq, StatusFilter,
 };
 
 use crate::{
-    attempt_rows,
-    database::first_of,
-    failure::Failure,
-    merge::{Between, Merge},
-    places, poll,
+    attempt_rows, database::first_of, failure::Failure, log_index::Between, merge::Merge, places,
+    poll,
 };
 
 /// A page takes no further attempt beyond so many bytes.
@@ -59,15 +55,7 @@ pub(crate) fn search(conn: &Connection, search: &AttemptSearch) -> Result<Attemp
 /// Everything that may be wanted, in the search's order.
 fn candidates(conn: &Connection, search: &AttemptSearch) -> Result<Merge, Failure> {
     let theirs = subscriptions(conn, &search.company, search.subscription)?;
-    let mut between = Between {
-        above: 0,
-        below: Position::MAX,
-    };
-    match (search.after, search.order) {
-        (Some(after), Order::Ascending) => between.above = after,
-        (Some(after), Order::Descending) => between.below = after,
-        (None, _) => {}
-    }
+    let mut between = Between::behind(search.after, search.order);
     let mut since = search.since;
     if let Some(event) = search.event {
         if let Some(position) = position_of(conn, event)? {
@@ -114,7 +102,7 @@ pub(crate) fn position_of(conn: &Connection, event: EventId) -> Result<Option<Po
 }
 
 /// The places of an event's attempts at some subscriptions, by the index alone.
-fn of_event(
+pub(crate) fn of_event(
     conn: &Connection,
     position: Position,
     theirs: &[Seq],
@@ -216,6 +204,7 @@ fn is_wanted(row: &Row<'_>, search: &AttemptSearch, attempted: UtcMillis) -> Res
     })
 }
 
-fn missing() -> Failure {
+/// What the index says is not so.
+pub(crate) fn missing() -> Failure {
     Failure::Broken("an attempt is in the index but not in the log".to_owned())
 }

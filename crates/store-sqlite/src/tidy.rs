@@ -15,6 +15,7 @@ use crate::{
     batch::Batch,
     failure::Failure,
     load::{ATTEMPT_FLOOR, POSITION_FLOOR},
+    log_index,
     memory::{Memory, Seq},
     portal_chores::PortalChores,
     queue_rows,
@@ -147,6 +148,7 @@ pub(crate) fn work(
     }
     if let Some(up_to) = chores.attempts_up_to {
         keep_floor(batch, ATTEMPT_FLOOR, batch.last_attempt())?;
+        log_index::remove(batch, up_to)?;
         db.execute("DELETE FROM attempts WHERE seq <= ?", [up_to])?;
     }
     for seq in &chores.subscriptions {
@@ -288,14 +290,20 @@ fn look_at_deleted(
     let mut statement = conn.prepare_cached(
         "SELECT seq FROM subscriptions
          WHERE deleted_ms IS NOT NULL AND deleted_ms <= ?
-             AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.subscription = subscriptions.seq)
+             AND NOT EXISTS (
+                 SELECT 1 FROM attempts_filed WHERE attempts_filed.subscription = subscriptions.seq)
              AND NOT EXISTS (
                  SELECT 1 FROM queue
                  WHERE queue.holder = 0 AND queue.subscription = subscriptions.seq)
          ORDER BY seq LIMIT ?",
     )?;
     let rows = statement.query_map((before.as_millis(), ROWS_MAX), |row| row.get(0))?;
-    chores.subscriptions = rows.collect::<Result<_, _>>()?;
+    let mut unfiled: Vec<Seq> = rows.collect::<Result<_, _>>()?;
+    if !unfiled.is_empty() {
+        let in_tail = log_index::in_tail(conn)?;
+        unfiled.retain(|seq| !in_tail.contains(seq));
+    }
+    chores.subscriptions = unfiled;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::{
     failure::{Blame, Failure},
     figure_rows,
     job::{Job, Request},
-    load,
+    load, log_index,
     memory::Memory,
     open::{self, ServerLock},
     settle,
@@ -113,9 +113,7 @@ impl Writer {
                 break;
             }
         }
-        if self.memory.figures.is_full()
-            && let Err(failure) = figure_rows::write(&mut batch, &())
-        {
+        if let Err(failure) = tend(&mut batch) {
             batch.abandon();
             return Err(failure);
         }
@@ -141,6 +139,7 @@ impl Writer {
         let memory = &self.memory;
         self.state.next_position = aftermath.next_position;
         self.state.next_attempt = aftermath.next_attempt;
+        self.state.filed_up_to = aftermath.filed_up_to;
         memory
             .head
             .store(aftermath.next_position - 1, Ordering::Release);
@@ -250,6 +249,14 @@ impl Writer {
 )]
 fn linger() {
     thread::sleep(LINGER);
+}
+
+/// Writes what has gathered beside the commands, where it is much.
+fn tend(batch: &mut Batch<'_, '_>) -> Result<(), Failure> {
+    if batch.memory.figures.is_full() {
+        figure_rows::write(batch, &())?;
+    }
+    log_index::file(batch)
 }
 
 /// Takes what has queued up, within bounds; returns a command that needs its own transaction.

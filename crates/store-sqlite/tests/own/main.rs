@@ -1,11 +1,12 @@
-//! What this store does beyond the conformance suite: group commit, opening files, copying away, and
-//! when figures reach the file.
+//! What this store does beyond the conformance suite: group commit, opening files, filing attempts,
+//! copying away, and when figures reach the file.
 
 mod beside;
 mod copying;
 #[path = "../directory/mod.rs"]
 mod directory;
 mod figures;
+mod filed_attempts;
 mod group_commit;
 mod opening;
 mod stage;

@@ -1,0 +1,264 @@
+//! The delivery log is the same, whether its lines are filed under their subscription or not yet.
+
+use std::{path::Path, sync::Arc};
+
+use rusqlite::Connection;
+use tidings_domain::{
+    cursor::Order,
+    id::{AttemptId, SubscriptionId},
+    random::SeededRandom,
+};
+use tidings_store::{
+    AttemptFilter, AttemptLog as _, AttemptSearch, DeliveryQueue as _, EventLog as _, Handover,
+    HandoverLimits, Retention, Settled, Upkeep as _,
+};
+
+use crate::directory::Directory;
+use crate::stage::{Stage, acme, now};
+
+/// Attempts that are filed at a time, as the store has it.
+const FILE_EVERY: usize = 4096;
+const GROUP: usize = 64;
+/// What an attempt's retention is, in the test of it.
+const DAY_MS: i64 = 86_400_000;
+
+/// A stage with two subscriptions to everything.
+struct Logged {
+    stage: Stage,
+    handover: Arc<Handover>,
+    subscriptions: [SubscriptionId; 2],
+    made: Vec<(SubscriptionId, AttemptId)>,
+}
+
+impl Logged {
+    async fn open(path: &Path) -> Self {
+        let stage = Stage::open(path);
+        let subscriptions = [stage.subscribe().await, stage.subscribe().await];
+        Self::take_up(stage, subscriptions, Vec::new()).await
+    }
+
+    async fn take_up(
+        stage: Stage,
+        subscriptions: [SubscriptionId; 2],
+        made: Vec<(SubscriptionId, AttemptId)>,
+    ) -> Self {
+        let handover = Handover::new(HandoverLimits::default());
+        let until = now().plus_millis(15_000);
+        let lease = stage.store.acquire_lease(now(), until).await.unwrap();
+        stage.store.attach(lease, Arc::clone(&handover));
+        Self {
+            stage,
+            handover,
+            subscriptions,
+            made,
+        }
+    }
+
+    /// Ends it and opens the file again.
+    async fn open_again(self, path: &Path, between: impl FnOnce(Connection)) -> Self {
+        let Self {
+            stage,
+            subscriptions,
+            made,
+            ..
+        } = self;
+        stage.store.close().await.unwrap();
+        drop(stage);
+        between(Connection::open(path).unwrap());
+        let mut stage = Stage::open(path);
+        // Ids must not come again.
+        stage.random = Arc::new(SeededRandom::new(100));
+        Self::take_up(stage, subscriptions, made).await
+    }
+
+    /// Makes some more attempts, an equal number at each subscription.
+    async fn attempt(&mut self, attempts: usize) {
+        assert_eq!(attempts % GROUP, 0);
+        for _ in 0..attempts / GROUP {
+            let publication = self.stage.publication(GROUP / 2);
+            self.stage.store.append(publication).await.unwrap();
+            let deliveries = self.handover.take();
+            let settlements = deliveries.iter().map(|owed| self.stage.succeeded(owed));
+            let settlements: Vec<_> = settlements.collect();
+            for settlement in &settlements {
+                let attempt = &settlement.attempt;
+                self.made.push((attempt.subscription, attempt.id));
+            }
+            let settled = self.stage.store.settle(settlements).await.unwrap();
+            assert_eq!(settled, [Settled::Recorded; GROUP]);
+        }
+    }
+
+    /// Looks at the log from all sides: it has exactly what was made.
+    async fn check(&self) {
+        for order in [Order::Ascending, Order::Descending] {
+            for subscription in self.subscriptions {
+                let only =
+                    |(of, id): &(SubscriptionId, AttemptId)| (*of == subscription).then_some(*id);
+                let expected = self.made.iter().filter_map(only);
+                assert_eq!(
+                    self.pages(subscription, order).await,
+                    in_order(expected, order)
+                );
+            }
+            let everything = self.made.iter().map(|(_, id)| *id);
+            assert_eq!(self.search(order).await, in_order(everything, order));
+        }
+        let company = acme();
+        let newest = self
+            .stage
+            .store
+            .newest_attempts(&company, &self.subscriptions);
+        for (subscription, newest) in self.subscriptions.iter().zip(newest.await.unwrap()) {
+            let last = self.made.iter().rfind(|(of, _)| of == subscription);
+            assert_eq!(
+                newest.map(|placed| placed.attempt.id),
+                last.map(|(_, id)| *id)
+            );
+        }
+    }
+
+    /// All pages of a subscription's log.
+    async fn pages(&self, subscription: SubscriptionId, order: Order) -> Vec<AttemptId> {
+        let mut filter = AttemptFilter {
+            subscription,
+            outcome: None,
+            event_type: None,
+            event: None,
+            order,
+            after: None,
+            limit: 1000,
+        };
+        let mut found = Vec::new();
+        loop {
+            let page = self.stage.store.attempts(None, filter.clone()).await;
+            let page = page.unwrap().expect("there is such a subscription");
+            found.extend(page.attempts.iter().map(|attempt| attempt.id));
+            if !page.has_more {
+                return found;
+            }
+            filter.after = Some(page.next);
+        }
+    }
+
+    /// All pages of the company's log.
+    async fn search(&self, order: Order) -> Vec<AttemptId> {
+        let mut search = AttemptSearch {
+            company: acme(),
+            subscription: None,
+            outcome: None,
+            status: None,
+            types: Vec::new(),
+            event: None,
+            since: None,
+            until: None,
+            order,
+            after: None,
+            limit: 1000,
+            look_at_max: 1000,
+        };
+        let mut found = Vec::new();
+        loop {
+            let page = self
+                .stage
+                .store
+                .search_attempts(search.clone())
+                .await
+                .unwrap();
+            found.extend(page.attempts.iter().map(|placed| placed.attempt.id));
+            search.after = page.next;
+            if page.next.is_none() {
+                return found;
+            }
+        }
+    }
+}
+
+fn in_order(ids: impl DoubleEndedIterator<Item = AttemptId>, order: Order) -> Vec<AttemptId> {
+    match order {
+        Order::Ascending => ids.collect(),
+        Order::Descending => ids.rev().collect(),
+    }
+}
+
+/// How many lines are filed.
+fn filed(path: &Path) -> usize {
+    let conn = Connection::open(path).unwrap();
+    let count: i64 = conn
+        .query_row("SELECT count(*) FROM attempts_filed", [], |row| row.get(0))
+        .unwrap();
+    usize::try_from(count).unwrap()
+}
+
+#[tokio::test]
+async fn the_log_is_the_same_whether_it_is_filed_or_not() {
+    let directory = Directory::new();
+    let path = directory.database();
+    let mut logged = Logged::open(&path).await;
+    logged.attempt(FILE_EVERY - GROUP).await;
+    assert_eq!(filed(&path), 0);
+    logged.check().await;
+    logged.attempt(GROUP).await;
+    assert_eq!(filed(&path), FILE_EVERY);
+    logged.check().await;
+    // A part of it is filed, and the rest is not.
+    logged.attempt(10 * GROUP).await;
+    assert_eq!(filed(&path), FILE_EVERY);
+    logged.check().await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_what_is_not_filed() {
+    let directory = Directory::new();
+    let path = directory.database();
+    let mut logged = Logged::open(&path).await;
+    logged.attempt(FILE_EVERY - GROUP).await;
+    let mut again = logged.open_again(&path, drop).await;
+    assert_eq!(filed(&path), 0);
+    again.attempt(GROUP).await;
+    assert_eq!(filed(&path), FILE_EVERY);
+    again.check().await;
+}
+
+#[tokio::test]
+async fn what_leaves_the_log_leaves_its_index() {
+    let directory = Directory::new();
+    let path = directory.database();
+    let mut logged = Logged::open(&path).await;
+    logged.attempt(FILE_EVERY + 2 * GROUP).await;
+    assert_eq!(filed(&path), FILE_EVERY);
+    let retention = Retention {
+        events_ms: None,
+        attempts_ms: Some(DAY_MS),
+    };
+    let later = now().plus_millis(2 * DAY_MS);
+    while logged.stage.store.tidy(later, retention).await.unwrap() {}
+    assert_eq!(filed(&path), 0);
+    logged.made.clear();
+    logged.check().await;
+    logged.attempt(FILE_EVERY).await;
+    // The lines that left before they were filed count as well.
+    assert_eq!(filed(&path), FILE_EVERY - 2 * GROUP);
+    logged.check().await;
+}
+
+/// The schema before attempts were filed had an index of the log itself.
+#[tokio::test]
+async fn an_older_file_is_filed_when_it_is_opened() {
+    let directory = Directory::new();
+    let path = directory.database();
+    let mut logged = Logged::open(&path).await;
+    logged.attempt(3 * GROUP).await;
+    let older = |conn: Connection| {
+        conn.execute_batch(
+            "DROP TABLE attempts_filed;
+             DELETE FROM settings WHERE name = 'attempts_filed';
+             CREATE INDEX attempts_by_subscription ON attempts (subscription);
+             PRAGMA user_version = 4;",
+        )
+        .unwrap();
+    };
+    let again = logged.open_again(&path, older).await;
+    assert_eq!(filed(&path), 3 * GROUP);
+    again.check().await;
+}
