@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_endpoint_health.sql"),
     include_str!("migrations/0003_portal.sql"),
     include_str!("migrations/0004_catalog.sql"),
+    include_str!("migrations/0005_filed_attempts.sql"),
 ];
 
 /// The migration that makes the catalog, which does not begin empty.

@@ -8,7 +8,13 @@ use tidings_domain::{
 };
 use tidings_store::{AttemptSearch, PlacedAttempt, Position, Seq};
 
-use crate::{attempt_rows, database::first_of, failure::Failure, log_index::Newest, search};
+use crate::{
+    attempt_rows,
+    database::first_of,
+    failure::Failure,
+    log_index::{Newest, Tail},
+    search,
+};
 
 /// Lines that are looked at for an event that is in its log no more.
 const LOOK_MAX: usize = 20_000;
@@ -36,6 +42,7 @@ pub(crate) fn attempt(
 /// All attempts made for an event at a subscription, oldest first.
 pub(crate) fn of_delivery(
     conn: &Connection,
+    tail: &Tail,
     company: &CompanyId,
     event: EventId,
     subscription: SubscriptionId,
@@ -55,18 +62,19 @@ pub(crate) fn of_delivery(
         limit,
         look_at_max: limit.max(LOOK_MAX),
     };
-    Ok(search::search(conn, &of_delivery)?.attempts)
+    Ok(search::search(conn, tail, &of_delivery)?.attempts)
 }
 
 /// For each subscription of the company, its newest attempt.
 pub(crate) fn newest(
     conn: &Connection,
+    tail: &Tail,
     company: &CompanyId,
     subscriptions: &[SubscriptionId],
 ) -> Result<Vec<Option<PlacedAttempt>>, Failure> {
     let mut number =
         conn.prepare_cached("SELECT seq FROM subscriptions WHERE id = ? AND company_id = ?")?;
-    let mut places = Newest::look(conn)?;
+    let mut places = Newest::look(conn, tail)?;
     let mut statement = conn.prepare_cached(&attempt_rows::SELECT_PLACED)?;
     let mut newest = Vec::with_capacity(subscriptions.len());
     for id in subscriptions {

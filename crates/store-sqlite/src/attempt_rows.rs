@@ -120,7 +120,7 @@ pub(crate) fn insert(db: &Database, first: i64, rows: &[AttemptRow<'_>]) -> Resu
 }
 
 /// The number of the line, by which the log is ordered.
-pub(crate) fn position(row: &Row<'_>) -> Result<Position, Failure> {
+fn position(row: &Row<'_>) -> Result<Position, Failure> {
     Ok(row.get(0)?)
 }
 

@@ -5,8 +5,13 @@ use tidings_domain::{attempt::AttemptOutcome, company::CompanyId};
 use tidings_store::{AttemptFilter, AttemptPage, OutcomeFilter, Position};
 
 use crate::{
-    attempt_rows, database::first_of, failure::Failure, log_index::Between, memory::Seq,
-    merge::Merge, search,
+    attempt_rows,
+    database::first_of,
+    failure::Failure,
+    log_index::{Between, Tail},
+    memory::Seq,
+    merge::Merge,
+    search,
 };
 
 /// Lines that one read looks at.
@@ -17,6 +22,7 @@ const PAGE_BYTES_MAX: usize = 8 << 20;
 /// A page of a subscription's attempts; none where there never was such a subscription.
 pub(crate) fn attempts(
     conn: &Connection,
+    tail: &Tail,
     company: Option<&CompanyId>,
     filter: &AttemptFilter,
 ) -> Result<Option<AttemptPage>, Failure> {
@@ -28,13 +34,18 @@ pub(crate) fn attempts(
         })?;
     match found {
         Some((seq, owner)) if company.is_none_or(|company| company.as_str() == owner) => {
-            page(conn, seq, filter).map(Some)
+            page(conn, tail, seq, filter).map(Some)
         }
         _ => Ok(None),
     }
 }
 
-fn page(conn: &Connection, seq: Seq, filter: &AttemptFilter) -> Result<AttemptPage, Failure> {
+fn page(
+    conn: &Connection,
+    tail: &Tail,
+    seq: Seq,
+    filter: &AttemptFilter,
+) -> Result<AttemptPage, Failure> {
     let between = Between::behind(filter.after, filter.order);
     // The place of the event narrows it to a handful of lines; where it is not in the log any
     // more, its lines are found by looking.
@@ -43,7 +54,7 @@ fn page(conn: &Connection, seq: Seq, filter: &AttemptFilter) -> Result<AttemptPa
             let places = search::of_event(conn, position, &[seq])?;
             Merge::of_places(places, filter.order, between)
         }
-        None => Merge::of_subscriptions(conn, vec![seq], filter.order, between)?,
+        None => Merge::of_subscriptions(conn, tail, vec![seq], filter.order, between)?,
     };
     let columns = attempt_rows::COLUMNS;
     let mut statement =
@@ -63,7 +74,10 @@ fn page(conn: &Connection, seq: Seq, filter: &AttemptFilter) -> Result<AttemptPa
         looked += 1;
         let is_full = page.attempts.len() == filter.limit || bytes > PAGE_BYTES_MAX;
         let mut rows = statement.query([place])?;
-        let row = rows.next()?.ok_or_else(search::missing)?;
+        // A line of the tail may have left the log meanwhile.
+        let Some(row) = rows.next()? else {
+            continue;
+        };
         let is_wanted = is_wanted(row, filter)?;
         // A full page is not the last one only if something follows that is wanted.
         if is_wanted && is_full {

@@ -38,7 +38,6 @@ pub(crate) struct Batch<'w, 'b> {
     attached: Option<(LeaseId, Arc<Handover>)>,
     next_position: Position,
     next_attempt: i64,
-    filed_up_to: i64,
     events: Vec<EventRow<'b>>,
     queue: Vec<QueueRow>,
     attempts: Vec<AttemptRow<'b>>,
@@ -62,7 +61,8 @@ pub(crate) struct Aftermath {
     pub(crate) figures_written: Option<i64>,
     pub(crate) next_position: Position,
     pub(crate) next_attempt: i64,
-    pub(crate) filed_up_to: i64,
+    /// Attempts up to this one have been filed.
+    pub(crate) filed_up_to: Option<i64>,
     pub(crate) events: usize,
     pub(crate) spilled: usize,
     /// The dispatcher has something to claim.
@@ -139,7 +139,6 @@ impl<'w, 'b> Batch<'w, 'b> {
             undo: Undo::default(),
             next_position: state.next_position,
             next_attempt: state.next_attempt,
-            filed_up_to: state.filed_up_to,
             state,
             attached,
             events: Vec::new(),
@@ -176,20 +175,9 @@ impl<'w, 'b> Batch<'w, 'b> {
         self.next_attempt - 1
     }
 
-    /// Attempts up to this one are filed; see [`crate::log_index`].
-    pub(crate) fn filed_up_to(&self) -> i64 {
-        self.filed_up_to
-    }
-
-    /// How many attempts are not filed, those that are yet to be flushed included.
-    pub(crate) fn unfiled(&self) -> i64 {
-        let staged = i64::try_from(self.attempts.len()).expect("a bounded batch");
-        self.last_attempt() + staged - self.filed_up_to
-    }
-
     /// Attempts up to this one have been filed.
-    pub(crate) fn set_filed_up_to(&mut self, last: i64) {
-        self.filed_up_to = last;
+    pub(crate) fn filed_up_to(&mut self, last: i64) {
+        self.after.filed_up_to = Some(last);
     }
 
     /// Whether a change of this batch needs the next command to begin with fresh memory.
@@ -351,7 +339,6 @@ impl<'w, 'b> Batch<'w, 'b> {
         self.after.begun = self.begun;
         self.after.next_position = self.next_position;
         self.after.next_attempt = self.next_attempt;
-        self.after.filed_up_to = self.filed_up_to;
         self.after.handover = self.attached.map(|(_, handover)| handover);
         Ok(self.after)
     }

@@ -72,12 +72,16 @@ impl Checkpointer {
         if pages < self.moved_at {
             (self.moved_at, self.helped_at) = (0, 0);
         }
+        // As long as the thread is at it, the writer could not help.
+        if self.busy.load(Ordering::Acquire) {
+            return;
+        }
         if pages >= HELP_FROM && pages >= self.helped_at + HELP_EVERY {
             self.helped_at = pages;
             // The thread has moved most of it; PASSIVE waits for nobody.
             log_failure(checkpoint(db.connection()));
         }
-        if pages < self.moved_at + MOVE_EVERY || self.busy.load(Ordering::Acquire) {
+        if pages < self.moved_at + MOVE_EVERY {
             return;
         }
         if let Some(signal) = &self.signal {

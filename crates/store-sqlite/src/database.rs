@@ -72,6 +72,11 @@ pub(crate) fn make_durable(conn: &Connection) -> rusqlite::Result<String> {
     Ok(mode)
 }
 
+/// Moves the whole log into the file, as far as nobody reads in it.
+pub(crate) fn move_all(conn: &Connection) -> rusqlite::Result<()> {
+    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // Each connection stays with one thread, so SQLite need not lock; and a path is a path, not
     // a URI.

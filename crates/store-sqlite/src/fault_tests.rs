@@ -297,6 +297,10 @@ async fn hot_statements_scan_nothing() {
         crate::queue_rows::DELETE,
         crate::queue_rows::LEASE,
         crate::claim::WAITING.as_str(),
+        crate::log_index::FILE,
+        crate::log_index::REMOVE,
+        crate::log_index::FILED_ASCENDING,
+        crate::log_index::FILED_DESCENDING,
     ];
     let conn = rusqlite::Connection::open(fixture.directory.join("tidings.db")).unwrap();
     for sql in statements {

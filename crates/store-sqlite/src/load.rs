@@ -8,7 +8,8 @@ use tidings_store::{Position, Sealer};
 
 use crate::{
     failure::Failure,
-    figure_rows, key_rows, log_index,
+    figure_rows, key_rows,
+    log_index::{FILE_EVERY, Tail},
     memory::{Book, Memory, Seq},
     state::State,
     subscription_rows,
@@ -37,12 +38,13 @@ pub(crate) fn load(conn: &Connection, memory: &Memory) -> Result<State, Failure>
     memory.owed.store(owed.values().sum(), Ordering::Relaxed);
     *memory.owed_by_subscription.lock() = owed;
     memory.figures.is_written(figure_rows::last_written(conn)?);
+    *memory.tail.lock() = Tail::load(conn, attempts)?;
     *memory.book.write() = book;
     *memory.keys.write() = keys;
     Ok(State {
         next_position: head + 1,
         next_attempt: attempts + 1,
-        filed_up_to: log_index::filed_up_to(conn)?,
+        file_at: FILE_EVERY,
         waiting,
     })
 }

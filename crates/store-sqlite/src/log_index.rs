@@ -2,7 +2,11 @@
 //!
 //! Lines are filed [`FILE_EVERY`] at a time, in the order of the index, so that a page of it is
 //! written once for many lines, and not once for each where many subscriptions take turns. What is
-//! not filed yet, the tail, is found by going through the end of the log.
+//! not filed yet is the [`Tail`], which is kept in memory.
+//!
+//! A read takes a copy of the tail first and its snapshot of the database afterwards. So whatever
+//! is not filed in the snapshot is in the copy, but for lines that are newer than the copy; and of
+//! the copy's lines, those that are filed in the snapshot are passed over.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,8 +18,10 @@ use crate::{batch::Batch, database::first_of, failure::Failure};
 
 /// The setting that says up to which line everything is filed.
 const FILED: &str = "attempts_filed";
-/// When so many lines are not filed, all of them are; so a reader goes through hardly more.
-pub(crate) const FILE_EVERY: i64 = 4096;
+/// So many lines are filed at a time.
+pub(crate) const FILE_EVERY: usize = 4096;
+/// A line of nobody: it has left the log.
+const NOBODY: Seq = 0;
 
 /// Exclusive bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,45 +47,133 @@ impl Between {
     }
 }
 
+/// The end of the log that is not filed: whose each line is. Lines are numbered without a gap, and
+/// where one has left the log meanwhile, it is found missing there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tail {
+    filed_up_to: Position,
+    subscriptions: Vec<Seq>,
+}
+
+impl Tail {
+    /// What is not filed of a database in which no line has a higher number than `last`.
+    pub(crate) fn load(conn: &Connection, last: Position) -> Result<Self, Failure> {
+        let mut tail = Self {
+            filed_up_to: filed_up_to(conn)?,
+            subscriptions: Vec::new(),
+        };
+        let mut statement =
+            conn.prepare("SELECT seq, subscription FROM attempts WHERE seq > ? ORDER BY seq")?;
+        let mut rows = statement.query([tail.filed_up_to])?;
+        while let Some(row) = rows.next()? {
+            tail.fill(row.get::<_, Position>(0)? - 1);
+            tail.subscriptions.push(row.get(1)?);
+        }
+        tail.fill(last);
+        Ok(tail)
+    }
+
+    /// Adds the next lines.
+    pub(crate) fn extend(&mut self, subscriptions: impl Iterator<Item = Seq>) {
+        self.subscriptions.extend(subscriptions);
+    }
+
+    /// Everything up to a line has been filed.
+    pub(crate) fn file(&mut self, up_to: Position) {
+        let filed = usize::try_from(up_to - self.filed_up_to).unwrap_or(0);
+        self.subscriptions
+            .drain(..filed.min(self.subscriptions.len()));
+        self.filed_up_to = up_to;
+    }
+
+    /// How many lines are not filed.
+    pub(crate) fn len(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Whether it has a line of this subscription.
+    pub(crate) fn mentions(&self, subscription: Seq) -> bool {
+        self.subscriptions.contains(&subscription)
+    }
+
+    /// The lines of wanted subscriptions that are not filed in this snapshot, oldest first.
+    pub(crate) fn places(
+        &self,
+        conn: &Connection,
+        between: Between,
+        wanted: &HashSet<Seq>,
+    ) -> Result<Vec<Position>, Failure> {
+        let above = between.above.max(filed_up_to(conn)?);
+        let lines = self.lines();
+        let lines = lines.filter(|(place, _)| (above + 1..between.below).contains(place));
+        let lines = lines.filter(|(_, subscription)| wanted.contains(subscription));
+        Ok(lines.map(|(place, _)| place).collect())
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (Position, Seq)> {
+        (self.filed_up_to + 1..).zip(self.subscriptions.iter().copied())
+    }
+
+    /// Goes on to `last` with lines of nobody.
+    fn fill(&mut self, last: Position) {
+        let missing = usize::try_from(last - self.filed_up_to).unwrap_or(0);
+        if missing > self.subscriptions.len() {
+            self.subscriptions.resize(missing, NOBODY);
+        }
+    }
+}
+
+/// The last line of each subscription, for as many as are asked for.
+pub(crate) struct Newest<'c> {
+    in_tail: HashMap<Seq, Position>,
+    filed: CachedStatement<'c>,
+}
+
+impl<'c> Newest<'c> {
+    /// Goes through the tail, once for all of them. A line that is filed meanwhile is as good.
+    pub(crate) fn look(conn: &'c Connection, tail: &Tail) -> Result<Self, Failure> {
+        let newer = tail
+            .lines()
+            .map(|(place, subscription)| (subscription, place));
+        let filed = "SELECT max(seq) FROM attempts_filed WHERE subscription = ?";
+        Ok(Self {
+            in_tail: newer.collect(),
+            filed: conn.prepare_cached(filed)?,
+        })
+    }
+
+    /// Its last line; none where it has none.
+    pub(crate) fn of(&mut self, subscription: Seq) -> Result<Option<Position>, Failure> {
+        let filed = first_of(&mut self.filed, [subscription], |row| Ok(row.get(0)?))?;
+        let in_tail = self.in_tail.get(&subscription).copied();
+        Ok(in_tail.max(filed.flatten()))
+    }
+}
+
 /// Up to which line everything is filed.
-pub(crate) fn filed_up_to(conn: &Connection) -> Result<Position, Failure> {
+fn filed_up_to(conn: &Connection) -> Result<Position, Failure> {
     let mut statement = conn.prepare_cached("SELECT value FROM settings WHERE name = ?")?;
     let filed = first_of(&mut statement, [FILED], |row| Ok(row.get(0)?))?;
     Ok(filed.unwrap_or(0))
 }
 
-/// Files what is not, where that is much.
-pub(crate) fn file(batch: &mut Batch<'_, '_>) -> Result<(), Failure> {
-    if batch.unfiled() < FILE_EVERY {
-        return Ok(());
-    }
+/// Files everything that is in the log.
+pub(crate) fn file(batch: &mut Batch<'_, '_>, (): &()) -> Result<(), Failure> {
     batch.flush()?;
-    let (filed, last) = (batch.filed_up_to(), batch.last_attempt());
+    let last = batch.last_attempt();
     let db = batch.db()?;
-    db.execute(
-        "INSERT OR ROLLBACK INTO attempts_filed (subscription, seq)
-         SELECT subscription, seq FROM attempts WHERE seq > ? AND seq <= ?
-         ORDER BY subscription, seq",
-        (filed, last),
-    )?;
+    db.execute(FILE, (filed_up_to(db.connection())?, last))?;
     db.execute(
         "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
         (FILED, last),
     )?;
-    batch.set_filed_up_to(last);
+    batch.filed_up_to(last);
     Ok(())
 }
 
 /// Takes lines out that are about to leave the log: all up to `last`.
 pub(crate) fn remove(batch: &mut Batch<'_, '_>, last: Position) -> Result<(), Failure> {
-    batch
-        .db()?
-        .execute(
-            "DELETE FROM attempts_filed WHERE (subscription, seq) IN
-                 (SELECT subscription, seq FROM attempts WHERE seq <= ?)",
-            [last],
-        )
-        .map(drop)
+    batch.db()?.execute(REMOVE, [last]).map(drop)
 }
 
 /// At most `limit` filed lines of a subscription, in order.
@@ -91,87 +185,43 @@ pub(crate) fn filed(
     limit: i64,
 ) -> Result<Vec<Position>, Failure> {
     let mut statement = conn.prepare_cached(match order {
-        Order::Ascending => {
-            "SELECT seq FROM attempts_filed
-             WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq LIMIT ?"
-        }
-        Order::Descending => {
-            "SELECT seq FROM attempts_filed
-             WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"
-        }
+        Order::Ascending => FILED_ASCENDING,
+        Order::Descending => FILED_DESCENDING,
     })?;
     let params = params![subscription, between.above, between.below, limit];
     let places = statement.query_map(params, |row| row.get(0))?;
     Ok(places.collect::<Result<_, _>>()?)
 }
 
-/// The lines of the tail that belong to wanted subscriptions, oldest first.
-pub(crate) fn tail(
-    conn: &Connection,
-    between: Between,
-    is_wanted: impl Fn(Seq) -> bool,
-) -> Result<Vec<Position>, Failure> {
-    let mut places = Vec::new();
-    walk(conn, between, |subscription, place| {
-        if is_wanted(subscription) {
-            places.push(place);
-        }
-    })?;
-    Ok(places)
-}
+pub(crate) const FILE: &str = "
+    INSERT OR ROLLBACK INTO attempts_filed (subscription, seq)
+    SELECT subscription, seq FROM attempts AS q WHERE seq > ? AND seq <= ?
+    ORDER BY subscription, seq";
+pub(crate) const REMOVE: &str = "
+    DELETE FROM attempts_filed AS q WHERE (subscription, seq) IN
+        (SELECT subscription, seq FROM attempts WHERE seq <= ?)";
+pub(crate) const FILED_ASCENDING: &str = "
+    SELECT seq FROM attempts_filed AS q
+    WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq LIMIT ?";
+pub(crate) const FILED_DESCENDING: &str = "
+    SELECT seq FROM attempts_filed AS q
+    WHERE subscription = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?";
 
-/// The subscriptions that have lines in the tail.
-pub(crate) fn in_tail(conn: &Connection) -> Result<HashSet<Seq>, Failure> {
-    let mut found = HashSet::new();
-    walk(conn, Between::ALL, |subscription, _| {
-        found.insert(subscription);
-    })?;
-    Ok(found)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The last line of each subscription, for as many as are asked for.
-pub(crate) struct Newest<'c> {
-    in_tail: HashMap<Seq, Position>,
-    filed: CachedStatement<'c>,
-}
-
-impl<'c> Newest<'c> {
-    /// Goes through the tail, once for all of them.
-    pub(crate) fn look(conn: &'c Connection) -> Result<Self, Failure> {
-        let mut in_tail = HashMap::new();
-        walk(conn, Between::ALL, |subscription, place| {
-            in_tail.insert(subscription, place);
-        })?;
-        let filed = "SELECT max(seq) FROM attempts_filed WHERE subscription = ?";
-        Ok(Self {
-            in_tail,
-            filed: conn.prepare_cached(filed)?,
-        })
+    #[test]
+    fn a_tail_gives_up_what_is_filed_and_knows_the_rest_by_number() {
+        let mut tail = Tail::default();
+        tail.extend([7, 8, 7].into_iter());
+        tail.file(2);
+        tail.extend([8].into_iter());
+        assert_eq!(tail.lines().collect::<Vec<_>>(), [(3, 7), (4, 8)]);
+        assert_eq!(tail.len(), 2);
+        tail.fill(5);
+        assert!(tail.mentions(NOBODY) && !tail.mentions(9));
+        tail.file(9);
+        assert_eq!(tail.len(), 0);
     }
-
-    /// Its last line; none where it has none.
-    pub(crate) fn of(&mut self, subscription: Seq) -> Result<Option<Position>, Failure> {
-        if let Some(&place) = self.in_tail.get(&subscription) {
-            return Ok(Some(place));
-        }
-        let last = first_of(&mut self.filed, [subscription], |row| Ok(row.get(0)?))?;
-        Ok(last.flatten())
-    }
-}
-
-/// Goes through the tail, oldest first.
-fn walk(
-    conn: &Connection,
-    between: Between,
-    mut visit: impl FnMut(Seq, Position),
-) -> Result<(), Failure> {
-    let above = between.above.max(filed_up_to(conn)?);
-    let mut statement = conn.prepare_cached(
-        "SELECT subscription, seq FROM attempts WHERE seq > ? AND seq < ? ORDER BY seq",
-    )?;
-    let mut rows = statement.query([above, between.below])?;
-    while let Some(row) = rows.next()? {
-        visit(row.get(0)?, row.get(1)?);
-    }
-    Ok(())
 }

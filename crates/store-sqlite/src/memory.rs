@@ -1,5 +1,6 @@
 //! What the store keeps in memory of the committed state: endpoints, who matches what, keys,
-//! leases, the head of the log, how many deliveries are owed, figures that are yet to be written.
+//! leases, the head of the log, how many deliveries are owed, figures that are yet to be written, the
+//! end of the delivery log.
 //!
 //! The writer alone changes it, after a commit; everybody else reads. What only the writer needs
 //! (which deliveries wait, the next numbers) is in [`crate::state`].
@@ -22,7 +23,7 @@ use tidings_store::{Arrivals, Handover, LeaseId, Sealer, StoreMetrics};
 pub(crate) use tidings_store::{Book, BookEntry as Entry, Seq};
 use tokio::time::Instant;
 
-use crate::figure_memory::FigureMemory;
+use crate::{figure_memory::FigureMemory, log_index::Tail};
 
 /// Shared by the writer, the readers and the callers.
 pub(crate) struct Memory {
@@ -41,6 +42,8 @@ pub(crate) struct Memory {
     pub(crate) owed: AtomicU64,
     /// The same per subscription; dead rows do not count.
     pub(crate) owed_by_subscription: Mutex<HashMap<Seq, u64>>,
+    /// The end of the delivery log.
+    pub(crate) tail: Mutex<Tail>,
     pub(crate) figures: FigureMemory,
     /// When the last commit succeeded; none since one failed.
     pub(crate) last_commit: Mutex<Option<Instant>>,
@@ -67,6 +70,7 @@ impl Memory {
             head: AtomicI64::new(0),
             owed: AtomicU64::new(0),
             owed_by_subscription: Mutex::default(),
+            tail: Mutex::default(),
             figures: FigureMemory::default(),
             last_commit: Mutex::new(None),
             sealer,

@@ -1,4 +1,4 @@
-//! The delivery log of several subscriptions as one, in order, by the index alone.
+//! The delivery log of several subscriptions as one, in order, by its index and its tail alone.
 //!
 //! Of what is filed of each subscription a few places are read ahead, more each time, so that a
 //! busy one is read in long pieces and a quiet one costs one look. The tail is one source for all.
@@ -11,7 +11,7 @@ use tidings_store::{Position, Seq};
 
 use crate::{
     failure::Failure,
-    log_index::{self, Between},
+    log_index::{self, Between, Tail},
 };
 
 /// Places that are read at once of one subscription: the first time, and at the most.
@@ -41,13 +41,13 @@ impl Merge {
     /// The log of these subscriptions.
     pub(crate) fn of_subscriptions(
         conn: &Connection,
+        tail: &Tail,
         subscriptions: Vec<Seq>,
         order: Order,
         between: Between,
     ) -> Result<Self, Failure> {
         let wanted: HashSet<Seq> = subscriptions.iter().copied().collect();
-        let tail = log_index::tail(conn, between, |subscription| wanted.contains(&subscription))?;
-        let mut merge = Self::of_places(tail, order, between);
+        let mut merge = Self::of_places(tail.places(conn, between, &wanted)?, order, between);
         for subscription in subscriptions {
             merge.sources.push(Source {
                 subscription: Some(subscription),

@@ -168,7 +168,16 @@ pub(crate) fn open_and_migrate(path: &Path) -> Result<Opened, OpenError> {
         });
     }
     if from < schema::newest() {
+        if from > 0 {
+            tracing::info!(
+                "bringing {} from schema {from} to {}; that of a large database takes a while",
+                path.display(),
+                schema::newest(),
+            );
+        }
         schema::migrate(&mut conn).map_err(fail)?;
+        // What that wrote is moved into the file now, and not while somebody waits.
+        database::move_all(&conn).map_err(fail)?;
     }
     // Somebody else may have migrated meanwhile, and further than this program can.
     let to = check(path, schema::look(&conn).map_err(fail)?)?;

@@ -5,7 +5,7 @@ use crate::{database::Database, failure::Failure, memory::Seq};
 /// The holder of a row that nobody works on.
 pub(crate) const FREE: i64 = 0;
 
-/// A row by its primary key, and who must hold it.
+/// A row by its primary key, and who holds it, or is to.
 #[derive(Clone, Copy)]
 pub(crate) struct Held {
     pub(crate) position: i64,

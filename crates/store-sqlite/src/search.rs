@@ -1,7 +1,7 @@
 //! Searching the delivery log of all of a company's subscriptions.
 //!
-//! The log has no index by company. But the one by subscription has each one's lines in order, so
-//! the newest of all of them are found by merging: each subscription's next line is at hand, and
+//! The log has no index by company. But the one by subscription, and the tail, have each one's lines
+//! in order, so the newest of all of them are found by merging: each subscription's next line is at hand, and
 //! the newest of these is the next of all. Rows are looked at one by one until there are enough,
 //! and at no more than the caller allows.
 
@@ -16,21 +16,29 @@ use tidings_store::{
 };
 
 use crate::{
-    attempt_rows, database::first_of, failure::Failure, log_index::Between, merge::Merge, places,
-    poll,
+    attempt_rows,
+    database::first_of,
+    failure::Failure,
+    log_index::{Between, Tail},
+    merge::Merge,
+    places, poll,
 };
 
 /// A page takes no further attempt beyond so many bytes.
 const PAGE_BYTES_MAX: usize = 8 << 20;
 
 /// The attempts that are searched for, newest or oldest first.
-pub(crate) fn search(conn: &Connection, search: &AttemptSearch) -> Result<AttemptsFound, Failure> {
+pub(crate) fn search(
+    conn: &Connection,
+    tail: &Tail,
+    search: &AttemptSearch,
+) -> Result<AttemptsFound, Failure> {
     let mut found = AttemptsFound {
         attempts: Vec::new(),
         next: None,
         looked_up_to: None,
     };
-    let mut candidates = candidates(conn, search)?;
+    let mut candidates = candidates(conn, tail, search)?;
     let mut look = Look::new(conn, search)?;
     let (mut looked, mut bytes, mut last) = (0, 0, None);
     while let Some(place) = candidates.peek() {
@@ -42,7 +50,10 @@ pub(crate) fn search(conn: &Connection, search: &AttemptSearch) -> Result<Attemp
         }
         candidates.advance(conn)?;
         looked += 1;
-        let (attempted, wanted) = look.at(place)?;
+        // A line of the tail may have left the log meanwhile.
+        let Some((attempted, wanted)) = look.at(place)? else {
+            continue;
+        };
         last = Some((place, attempted));
         if wanted && let Some(attempt) = look.read(place)? {
             bytes += attempt_rows::bytes_of(&attempt.attempt);
@@ -53,7 +64,7 @@ pub(crate) fn search(conn: &Connection, search: &AttemptSearch) -> Result<Attemp
 }
 
 /// Everything that may be wanted, in the search's order.
-fn candidates(conn: &Connection, search: &AttemptSearch) -> Result<Merge, Failure> {
+fn candidates(conn: &Connection, tail: &Tail, search: &AttemptSearch) -> Result<Merge, Failure> {
     let theirs = subscriptions(conn, &search.company, search.subscription)?;
     let mut between = Between::behind(search.after, search.order);
     let mut since = search.since;
@@ -72,7 +83,7 @@ fn candidates(conn: &Connection, search: &AttemptSearch) -> Result<Merge, Failur
         let last = places::attempts_up_to(conn, until)?;
         between.below = between.below.min(last.saturating_add(1));
     }
-    Merge::of_subscriptions(conn, theirs, search.order, between)
+    Merge::of_subscriptions(conn, tail, theirs, search.order, between)
 }
 
 /// The numbers of a company's subscriptions, deleted ones included; or of one, if it is theirs.
@@ -107,6 +118,14 @@ pub(crate) fn of_event(
     position: Position,
     theirs: &[Seq],
 ) -> Result<Vec<Position>, Failure> {
+    if let [only] = theirs {
+        let mut statement = conn.prepare_cached(
+            "SELECT seq FROM attempts INDEXED BY attempts_by_event
+             WHERE position = ? AND subscription = ?",
+        )?;
+        let places = statement.query_map([position, *only], |row| row.get(0))?;
+        return Ok(places.collect::<Result<_, _>>()?);
+    }
     let theirs: HashSet<Seq> = theirs.iter().copied().collect();
     let mut statement = conn.prepare_cached(
         "SELECT seq, subscription FROM attempts INDEXED BY attempts_by_event WHERE position = ?",
@@ -145,14 +164,13 @@ impl<'c> Look<'c> {
         })
     }
 
-    /// When the attempt at a place was made, and whether it is wanted.
-    fn at(&mut self, place: Position) -> Result<(UtcMillis, bool), Failure> {
+    /// When the attempt at a place was made, and whether it is wanted; none where there is none.
+    fn at(&mut self, place: Position) -> Result<Option<(UtcMillis, bool)>, Failure> {
         let search = self.search;
-        let looked = first_of(&mut self.filtered, [place], |row| {
+        first_of(&mut self.filtered, [place], |row| {
             let attempted = UtcMillis::from_millis(row.get(4)?);
             Ok((attempted, is_wanted(row, search, attempted)?))
-        })?;
-        looked.ok_or_else(missing)
+        })
     }
 
     fn read(&mut self, place: Position) -> Result<Option<PlacedAttempt>, Failure> {
@@ -204,7 +222,6 @@ fn is_wanted(row: &Row<'_>, search: &AttemptSearch, attempted: UtcMillis) -> Res
     })
 }
 
-/// What the index says is not so.
-pub(crate) fn missing() -> Failure {
-    Failure::Broken("an attempt is in the index but not in the log".to_owned())
+fn missing() -> Failure {
+    Failure::Broken("an attempt has no subscription".to_owned())
 }

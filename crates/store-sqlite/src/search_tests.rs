@@ -14,7 +14,7 @@ use tidings_domain::{
 };
 use tidings_store::{AttemptSearch, AttemptsFound, OutcomeFilter, Position, StatusFilter};
 
-use crate::{attempt_lookups, database, places, schema, search};
+use crate::{attempt_lookups, database, log_index::Tail, places, schema, search};
 
 const ATTEMPTS: i64 = 200_000;
 /// Of the company that is searched for most; the subscription after them is another company's.
@@ -28,13 +28,13 @@ const LOOK_AT_MAX: usize = 2000;
 const STEPS_PER_ROW_MAX: usize = 100;
 /// Attempts at the end of the log that are not filed.
 const TAIL: i64 = 1000;
-/// Steps that a search costs however little it finds: the halving, a look at each subscription, and
-/// the tail.
-const STEPS_FIXED_MAX: usize = 10_000 + 6 * TAIL as usize;
+/// Steps that a search costs however little it finds: the halving, and a look at each subscription.
+const STEPS_FIXED_MAX: usize = 10_000;
 
 /// A log in a file that goes with it.
 struct Log {
     conn: Connection,
+    tail: Tail,
     directory: PathBuf,
     steps: Arc<AtomicUsize>,
 }
@@ -82,6 +82,7 @@ impl Log {
         };
         conn.progress_handler(1, Some(count)).unwrap();
         Self {
+            tail: Tail::load(&conn, ATTEMPTS).unwrap(),
             conn,
             directory,
             steps,
@@ -90,7 +91,9 @@ impl Log {
 
     /// Searches, and holds the search to `rows` rows that it may look at.
     fn search(&self, search: &AttemptSearch, rows: usize) -> AttemptsFound {
-        self.within(rows, || search::search(&self.conn, search).unwrap())
+        self.within(rows, || {
+            search::search(&self.conn, &self.tail, search).unwrap()
+        })
     }
 
     fn within<T>(&self, rows: usize, work: impl FnOnce() -> T) -> T {
@@ -229,7 +232,9 @@ fn single_attempts_are_found_in_a_large_log() {
     let ids: Vec<_> = (1..=40_u128)
         .map(|n| SubscriptionId::from_bytes(n.to_be_bytes()))
         .collect();
-    let newest = log.within(40, || attempt_lookups::newest(conn, &acme, &ids).unwrap());
+    let newest = log.within(40, || {
+        attempt_lookups::newest(conn, &log.tail, &acme, &ids).unwrap()
+    });
     let newest: Vec<_> = newest
         .into_iter()
         .flatten()

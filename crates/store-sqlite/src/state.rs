@@ -16,8 +16,8 @@ use crate::{
 pub(crate) struct State {
     pub(crate) next_position: Position,
     pub(crate) next_attempt: i64,
-    /// Attempts up to this one are filed; see [`crate::log_index`].
-    pub(crate) filed_up_to: i64,
+    /// When so many attempts are not filed, they are; see [`crate::log_index`].
+    pub(crate) file_at: usize,
     pub(crate) waiting: Waiting,
 }
 

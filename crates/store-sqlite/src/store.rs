@@ -23,6 +23,7 @@ use crate::{
     failure::Failure,
     job::{Job, Orphans, Request, UseCase},
     load,
+    log_index::Tail,
     memory::Memory,
     open::{self, MigrationReport, OpenError, SqliteOptions},
     reads::Readers,
@@ -203,6 +204,11 @@ impl Inner {
         }
         // Nothing can be committed any more, however short ago it could.
         *self.memory.last_commit.lock() = None;
+    }
+
+    /// A copy of the end of the delivery log, to be taken before a snapshot of the database.
+    pub(crate) fn tail(&self) -> Tail {
+        self.memory.tail.lock().clone()
     }
 
     /// Where tidying goes on looking for old events.

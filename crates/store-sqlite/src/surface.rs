@@ -253,7 +253,8 @@ impl DeliveryQueue for SqliteStore {
 #[async_trait]
 impl AttemptLog for SqliteStore {
     async fn search_attempts(&self, search: AttemptSearch) -> Result<AttemptsFound, StoreError> {
-        let read = move |conn: &_| search::search(conn, &search);
+        let tail = self.inner.tail();
+        let read = move |conn: &_| search::search(conn, &tail, &search);
         self.inner.readers.read(read).await
     }
 
@@ -274,9 +275,9 @@ impl AttemptLog for SqliteStore {
         subscription: SubscriptionId,
         limit: usize,
     ) -> Result<Vec<PlacedAttempt>, StoreError> {
-        let company = company.clone();
+        let (company, tail) = (company.clone(), self.inner.tail());
         let read = move |conn: &_| {
-            attempt_lookups::of_delivery(conn, &company, event, subscription, limit)
+            attempt_lookups::of_delivery(conn, &tail, &company, event, subscription, limit)
         };
         self.inner.readers.read(read).await
     }
@@ -287,7 +288,8 @@ impl AttemptLog for SqliteStore {
         subscriptions: &[SubscriptionId],
     ) -> Result<Vec<Option<PlacedAttempt>>, StoreError> {
         let (company, subscriptions) = (company.clone(), subscriptions.to_vec());
-        let read = move |conn: &_| attempt_lookups::newest(conn, &company, &subscriptions);
+        let tail = self.inner.tail();
+        let read = move |conn: &_| attempt_lookups::newest(conn, &tail, &company, &subscriptions);
         self.inner.readers.read(read).await
     }
 
@@ -296,8 +298,8 @@ impl AttemptLog for SqliteStore {
         company: Option<&CompanyId>,
         filter: AttemptFilter,
     ) -> Result<Option<AttemptPage>, StoreError> {
-        let company = company.cloned();
-        let read = move |conn: &_| attempts::attempts(conn, company.as_ref(), &filter);
+        let (company, tail) = (company.cloned(), self.inner.tail());
+        let read = move |conn: &_| attempts::attempts(conn, &tail, company.as_ref(), &filter);
         self.inner.readers.read(read).await
     }
 }
@@ -460,7 +462,8 @@ impl Upkeep for SqliteStore {
     async fn tidy(&self, now: UtcMillis, retention: Retention) -> Result<bool, StoreError> {
         let inner = &self.inner;
         let after = inner.events_tidied();
-        let look = move |conn: &_| tidy::look(conn, now, retention, after);
+        let tail = inner.tail();
+        let look = move |conn: &_| tidy::look(conn, &tail, now, retention, after);
         let mut chores = inner.readers.read(look).await?;
         inner
             .events_tidied

@@ -15,7 +15,7 @@ use crate::{
     batch::Batch,
     failure::Failure,
     load::{ATTEMPT_FLOOR, POSITION_FLOOR},
-    log_index,
+    log_index::{self, Tail},
     memory::{Memory, Seq},
     portal_chores::PortalChores,
     queue_rows,
@@ -89,6 +89,7 @@ impl Chores {
 /// Looks for something to do. `events_after` is where the last look at events ended.
 pub(crate) fn look(
     conn: &Connection,
+    tail: &Tail,
     now: UtcMillis,
     retention: Retention,
     events_after: Position,
@@ -101,7 +102,7 @@ pub(crate) fn look(
     if let Some(attempts_ms) = retention.attempts_ms {
         let before = now.plus_millis(-attempts_ms);
         look_at_attempts(conn, before, &mut chores)?;
-        look_at_deleted(conn, before, &mut chores)?;
+        look_at_deleted(conn, tail, before, &mut chores)?;
     }
     look_at_dead(conn, &mut chores)?;
     chores.portal = PortalChores::look(conn, now, ROWS_MAX)?;
@@ -284,6 +285,7 @@ fn look_at_attempts(
 /// Subscriptions that were deleted before the log's retention began, and have nothing in it.
 fn look_at_deleted(
     conn: &Connection,
+    tail: &Tail,
     before: UtcMillis,
     chores: &mut Chores,
 ) -> Result<(), Failure> {
@@ -298,12 +300,9 @@ fn look_at_deleted(
          ORDER BY seq LIMIT ?",
     )?;
     let rows = statement.query_map((before.as_millis(), ROWS_MAX), |row| row.get(0))?;
-    let mut unfiled: Vec<Seq> = rows.collect::<Result<_, _>>()?;
-    if !unfiled.is_empty() {
-        let in_tail = log_index::in_tail(conn)?;
-        unfiled.retain(|seq| !in_tail.contains(seq));
-    }
-    chores.subscriptions = unfiled;
+    let mut unmentioned: Vec<Seq> = rows.collect::<Result<_, _>>()?;
+    unmentioned.retain(|seq| !tail.mentions(*seq));
+    chores.subscriptions = unmentioned;
     Ok(())
 }
 

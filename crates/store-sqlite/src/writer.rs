@@ -69,6 +69,7 @@ impl Writer {
             }
             former = jobs.len();
             self.work_off(&mut jobs);
+            self.file_attempts();
             self.checkpointer.look(self.db.as_ref());
         }
         let write_figures = Request::unheard((), figure_rows::write);
@@ -77,6 +78,19 @@ impl Writer {
         self.checkpointer.stop();
         drop(self.db);
         drop(self.lock);
+    }
+
+    /// Files the end of the delivery log, where it is long. In a transaction of its own: on a disk
+    /// that is nearly full, commands may still have room where this has none.
+    fn file_attempts(&mut self) {
+        let unfiled = |writer: &Self| writer.memory.tail.lock().len();
+        if unfiled(self) < self.state.file_at {
+            return;
+        }
+        let file = Request::unheard((), log_index::file);
+        self.work_off(&mut [Box::new(file)]);
+        // Where that failed it is tried again, but not after every command.
+        self.state.file_at = unfiled(self) + log_index::FILE_EVERY;
     }
 
     /// Runs all of them, in as few transactions as may be.
@@ -113,7 +127,9 @@ impl Writer {
                 break;
             }
         }
-        if let Err(failure) = tend(&mut batch) {
+        if self.memory.figures.is_full()
+            && let Err(failure) = figure_rows::write(&mut batch, &())
+        {
             batch.abandon();
             return Err(failure);
         }
@@ -139,7 +155,13 @@ impl Writer {
         let memory = &self.memory;
         self.state.next_position = aftermath.next_position;
         self.state.next_attempt = aftermath.next_attempt;
-        self.state.filed_up_to = aftermath.filed_up_to;
+        {
+            let mut tail = memory.tail.lock();
+            tail.extend(aftermath.attempted.iter().map(|made| made.subscription));
+            if let Some(up_to) = aftermath.filed_up_to {
+                tail.file(up_to);
+            }
+        }
         memory
             .head
             .store(aftermath.next_position - 1, Ordering::Release);
@@ -249,14 +271,6 @@ impl Writer {
 )]
 fn linger() {
     thread::sleep(LINGER);
-}
-
-/// Writes what has gathered beside the commands, where it is much.
-fn tend(batch: &mut Batch<'_, '_>) -> Result<(), Failure> {
-    if batch.memory.figures.is_full() {
-        figure_rows::write(batch, &())?;
-    }
-    log_index::file(batch)
 }
 
 /// Takes what has queued up, within bounds; returns a command that needs its own transaction.

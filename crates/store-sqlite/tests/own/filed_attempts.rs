@@ -9,8 +9,8 @@ use tidings_domain::{
     random::SeededRandom,
 };
 use tidings_store::{
-    AttemptFilter, AttemptLog as _, AttemptSearch, DeliveryQueue as _, EventLog as _, Handover,
-    HandoverLimits, Retention, Settled, Upkeep as _,
+    AttemptFilter, AttemptLog as _, AttemptPage, AttemptSearch, DeliveryQueue as _, EventLog as _,
+    Handover, HandoverLimits, Retention, Settled, Upkeep as _,
 };
 
 use crate::directory::Directory;
@@ -19,6 +19,7 @@ use crate::stage::{Stage, acme, now};
 /// Attempts that are filed at a time, as the store has it.
 const FILE_EVERY: usize = 4096;
 const GROUP: usize = 64;
+const PAGE: usize = 1000;
 /// What an attempt's retention is, in the test of it.
 const DAY_MS: i64 = 86_400_000;
 
@@ -87,15 +88,16 @@ impl Logged {
             let settled = self.stage.store.settle(settlements).await.unwrap();
             assert_eq!(settled, [Settled::Recorded; GROUP]);
         }
+        // Filing comes after the answer, and before the next command.
+        let until = now().plus_millis(15_000);
+        self.stage.store.acquire_lease(now(), until).await.unwrap();
     }
 
     /// Looks at the log from all sides: it has exactly what was made.
     async fn check(&self) {
         for order in [Order::Ascending, Order::Descending] {
             for subscription in self.subscriptions {
-                let only =
-                    |(of, id): &(SubscriptionId, AttemptId)| (*of == subscription).then_some(*id);
-                let expected = self.made.iter().filter_map(only);
+                let expected = ids_of(&self.made, subscription);
                 assert_eq!(
                     self.pages(subscription, order).await,
                     in_order(expected, order)
@@ -118,21 +120,33 @@ impl Logged {
         }
     }
 
-    /// All pages of a subscription's log.
-    async fn pages(&self, subscription: SubscriptionId, order: Order) -> Vec<AttemptId> {
-        let mut filter = AttemptFilter {
-            subscription,
+    /// Everything at the first subscription.
+    fn filter(&self, order: Order) -> AttemptFilter {
+        AttemptFilter {
+            subscription: self.subscriptions[0],
             outcome: None,
             event_type: None,
             event: None,
             order,
             after: None,
-            limit: 1000,
+            limit: PAGE,
+        }
+    }
+
+    async fn page(&self, filter: &AttemptFilter) -> AttemptPage {
+        let page = self.stage.store.attempts(None, filter.clone()).await;
+        page.unwrap().expect("there is such a subscription")
+    }
+
+    /// All pages of a subscription's log.
+    async fn pages(&self, subscription: SubscriptionId, order: Order) -> Vec<AttemptId> {
+        let mut filter = AttemptFilter {
+            subscription,
+            ..self.filter(order)
         };
         let mut found = Vec::new();
         loop {
-            let page = self.stage.store.attempts(None, filter.clone()).await;
-            let page = page.unwrap().expect("there is such a subscription");
+            let page = self.page(&filter).await;
             found.extend(page.attempts.iter().map(|attempt| attempt.id));
             if !page.has_more {
                 return found;
@@ -154,8 +168,8 @@ impl Logged {
             until: None,
             order,
             after: None,
-            limit: 1000,
-            look_at_max: 1000,
+            limit: PAGE,
+            look_at_max: PAGE,
         };
         let mut found = Vec::new();
         loop {
@@ -172,6 +186,15 @@ impl Logged {
             }
         }
     }
+}
+
+/// The attempts at a subscription.
+fn ids_of(
+    made: &[(SubscriptionId, AttemptId)],
+    subscription: SubscriptionId,
+) -> impl DoubleEndedIterator<Item = AttemptId> {
+    let theirs = made.iter().filter(move |(of, _)| *of == subscription);
+    theirs.map(|(_, id)| *id)
 }
 
 fn in_order(ids: impl DoubleEndedIterator<Item = AttemptId>, order: Order) -> Vec<AttemptId> {
@@ -218,6 +241,47 @@ async fn a_restart_goes_on_with_what_is_not_filed() {
     again.attempt(GROUP).await;
     assert_eq!(filed(&path), FILE_EVERY);
     again.check().await;
+}
+
+#[tokio::test]
+async fn a_cursor_goes_on_where_lines_have_been_filed_meanwhile() {
+    let directory = Directory::new();
+    let path = directory.database();
+    let mut logged = Logged::open(&path).await;
+    for order in [Order::Ascending, Order::Descending] {
+        logged.attempt(FILE_EVERY - GROUP).await;
+        let made_before = logged.made.clone();
+        let mut filter = logged.filter(order);
+        let first = logged.page(&filter).await;
+        let filed_before = filed(&path);
+        logged.attempt(GROUP).await;
+        assert_eq!(filed(&path), filed_before + FILE_EVERY);
+        filter.after = Some(first.next);
+        let second = logged.page(&filter).await;
+        let found = first.attempts.iter().chain(&second.attempts);
+        let found: Vec<_> = found.map(|attempt| attempt.id).collect();
+        let expected = in_order(ids_of(&made_before, filter.subscription), order);
+        assert_eq!(found, expected[..2 * PAGE]);
+    }
+}
+
+/// Filing is nobody's command, so nobody's command fails with it.
+#[tokio::test]
+async fn a_filing_that_fails_is_made_up_for() {
+    let directory = Directory::new();
+    let path = directory.database();
+    let mut logged = Logged::open(&path).await;
+    let disturber = Connection::open(&path).unwrap();
+    disturber
+        .execute("INSERT INTO attempts_filed VALUES (1, 1), (2, 1)", [])
+        .unwrap();
+    logged.attempt(FILE_EVERY).await;
+    assert_eq!(filed(&path), 2);
+    disturber.execute("DELETE FROM attempts_filed", []).unwrap();
+    logged.check().await;
+    logged.attempt(FILE_EVERY).await;
+    assert_eq!(filed(&path), 2 * FILE_EVERY);
+    logged.check().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
-//! What this store does beyond the conformance suite: group commit, opening files, filing attempts,
-//! copying away, and when figures reach the file.
+//! What this store does beyond the conformance suite: group commit, checkpoints, opening files,
+//! filing attempts, copying away, and when figures reach the file.
 
 mod beside;
+mod checkpoints;
 mod copying;
 #[path = "../directory/mod.rs"]
 mod directory;

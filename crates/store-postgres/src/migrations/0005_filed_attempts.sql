@@ -1,0 +1,2 @@
+-- Nothing to do here, where the log has an index by subscription in each day's partition. Migrations
+-- carry the same numbers in both databases.
