@@ -1,12 +1,20 @@
 //! Cursors: where a reader stands, opaque to it and good for ever.
 //!
 //! A cursor carries the listing it belongs to, the company, the order and the filters, under a
-//! message authentication code: one that was changed, or is used elsewhere, is noticed.
+//! message authentication code: one that was changed, or is used elsewhere, is noticed. Its content
+//! is encrypted, since a place in the log tells how much all companies together have published. The
+//! code is what the encryption begins with, so equal cursors have equal text, and different ones
+//! never share a key stream: the construction is SIV's (Rogaway and Shrimpton, 2006) with HMAC.
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{
+    cipher::{AES_256, DecryptingKey, DecryptionContext, UnboundCipherKey},
+    hmac,
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 const MAC_BYTES: usize = 16;
+/// What the encryption key is derived for, under the cursors' own.
+const ENCRYPTION: &[u8] = b"tidings cursors: encryption";
 /// The most characters of a cursor that is worth decoding.
 const CURSOR_CHARS_MAX: usize = 32 * 1024;
 
@@ -40,14 +48,35 @@ pub struct Cursor {
 pub struct InvalidCursor;
 
 /// Seals and opens cursors.
-pub struct CursorKey(hmac::Key);
+pub struct CursorKey {
+    mac: hmac::Key,
+    cipher: DecryptingKey,
+}
 
 impl CursorKey {
     /// A key from the installation's own secret bytes, which must stay the same for cursors to
     /// stay valid.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it never panics, as said below")]
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+        let mac = hmac::Key::new(hmac::HMAC_SHA256, bytes);
+        // The two agree on 32 bytes whatever the key is, so this cannot panic.
+        let cipher = UnboundCipherKey::new(&AES_256, hmac::sign(&mac, ENCRYPTION).as_ref())
+            .and_then(DecryptingKey::ctr)
+            .expect("HMAC-SHA256 gives the 32 bytes that AES-256 takes");
+        Self { mac, cipher }
+    }
+
+    /// Encrypts and decrypts, which are the same in counter mode. None where the library fails.
+    fn cross(&self, mac: [u8; MAC_BYTES], content: &mut [u8]) -> Option<()> {
+        let begin = DecryptionContext::Iv128(mac.into());
+        self.cipher.decrypt(content, begin).ok().map(drop)
+    }
+
+    fn mac(&self, content: &[u8]) -> [u8; MAC_BYTES] {
+        let mut mac = [0; MAC_BYTES];
+        mac.copy_from_slice(&hmac::sign(&self.mac, content).as_ref()[..MAC_BYTES]);
+        mac
     }
 
     /// The cursor's text: base64url without padding.
@@ -58,7 +87,7 @@ impl CursorKey {
             Order::Descending => "d",
         };
         // serde_json cannot fail on strings and integers.
-        let content = serde_json::to_vec(&(
+        let mut content = serde_json::to_vec(&(
             &cursor.listing,
             &cursor.company,
             order,
@@ -66,7 +95,11 @@ impl CursorKey {
             cursor.position,
         ))
         .unwrap_or_default();
-        let mut bytes = hmac::sign(&self.0, &content).as_ref()[..MAC_BYTES].to_vec();
+        let mac = self.mac(&content);
+        // It cannot fail with a key and a beginning of the right sizes; a cursor that was not
+        // encrypted would not open.
+        let _ = self.cross(mac, &mut content);
+        let mut bytes = mac.to_vec();
         bytes.extend(content);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -76,10 +109,12 @@ impl CursorKey {
         if text.len() > CURSOR_CHARS_MAX {
             return Err(InvalidCursor);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
-        let (mac, content) = bytes.split_at_checked(MAC_BYTES).ok_or(InvalidCursor)?;
-        let expected = hmac::sign(&self.0, content);
-        aws_lc_rs::constant_time::verify_slices_are_equal(mac, &expected.as_ref()[..MAC_BYTES])
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
+        let (mac, content) = bytes
+            .split_first_chunk_mut::<MAC_BYTES>()
+            .ok_or(InvalidCursor)?;
+        self.cross(*mac, content).ok_or(InvalidCursor)?;
+        aws_lc_rs::constant_time::verify_slices_are_equal(mac, &self.mac(content))
             .map_err(|_| InvalidCursor)?;
         let (listing, company, order, filters, position): (String, String, String, _, _) =
             serde_json::from_slice(content).map_err(|_| InvalidCursor)?;
@@ -113,7 +148,10 @@ mod tests {
                 listing: "events".into(), company, order: Order::Descending, filters, position,
             };
             let text = key.seal(&cursor);
-            prop_assert_eq!(key.open(&text), Ok(cursor));
+            prop_assert_eq!(key.open(&text), Ok(cursor.clone()));
+            let content = URL_SAFE_NO_PAD.decode(&text).unwrap().split_off(MAC_BYTES);
+            prop_assert!(!content.starts_with(b"[\"events"), "it can be read");
+            prop_assert_eq!(&key.seal(&cursor), &text);
             prop_assert_eq!(CursorKey::new(&[8; 32]).open(&text), Err(InvalidCursor));
             let mut changed = text.clone().into_bytes();
             let at = at % changed.len();
