@@ -40,8 +40,12 @@ impl UtcMillis {
             && matches!(bytes[10], b'T' | b't' | b' ')
             && bytes[13] == b':'
             && bytes[16] == b':'
-            && !text.contains('[');
-        if !full {
+            && !text.contains(['[', ',']);
+        // After the date, which has hyphens, a sign begins an offset of hours, colon and minutes.
+        let offset = text.bytes().rposition(|byte| matches!(byte, b'+' | b'-'));
+        let is_whole =
+            offset.is_none_or(|at| at <= 7 || bytes.len() == at + 6 && bytes[at + 3] == b':');
+        if !full || !is_whole {
             return Err(InvalidTime);
         }
         let pieces = Pieces::parse(text).map_err(|_| InvalidTime)?;
@@ -133,6 +137,8 @@ mod tests {
             "2026-01-31",
             "2026-01-31T08:30:00",
             "2026-01-31T08:30Z",
+            "2026-01-31T08:30:00,5Z",
+            "2026-01-31T08:30:00+0100",
             "1738312200",
             "2026-13-01T00:00:00Z",
             "20260131T083000Z",
