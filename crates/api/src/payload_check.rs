@@ -27,6 +27,8 @@ const VIOLATIONS_MAX: usize = 100;
 const VIOLATIONS_OF_REQUEST_MAX: usize = 1000;
 /// The most characters of what is said of a violation: a rule is repeated in it, and may be large.
 const VIOLATION_CHARS_MAX: usize = 300;
+/// What a schema may say that it is written in.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// A type whose payloads break its schema is written to the log so often at the most, in
 /// milliseconds.
 const WARN_AFTER_MS: i64 = 60_000;
@@ -245,6 +247,13 @@ pub(crate) fn check_schema(text: &str) -> Result<(), Cow<'static, str>> {
 }
 
 fn compile(schema: &Value) -> Result<Validator, Cow<'static, str>> {
+    if let Some(dialect) = schema.get("$schema")
+        && dialect.as_str().map(|uri| uri.trim_end_matches('#')) != Some(DIALECT)
+    {
+        return Err(
+            format!("must be a JSON Schema (2020-12), with $schema {DIALECT} or none").into(),
+        );
+    }
     jsonschema::draft202012::meta::validate(schema)
         .map_err(|error| format!("is no JSON Schema (2020-12): {error}"))?;
     // Nothing is fetched from elsewhere: a schema stands for itself.
