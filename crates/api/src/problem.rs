@@ -263,6 +263,7 @@ impl Problem {
     /// 422 with every value that is not allowed.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         let detail: Cow<'static, str> = match errors.as_slice() {
+            [only] if only.pointer.is_empty() => format!("the body {}", only.detail).into(),
             [only] => format!("{} {}", only.pointer, only.detail).into(),
             _ => format!("{} values are not allowed, see errors", errors.len()).into(),
         };

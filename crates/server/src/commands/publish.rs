@@ -172,7 +172,11 @@ pub(super) fn problem(body: &[u8]) -> String {
     {
         let pointer = text(error, "pointer").unwrap_or_default();
         let detail = text(error, "detail").unwrap_or_default();
-        parts.push(format!("{pointer} {detail}"));
+        let line = format!("{pointer} {detail}");
+        // What is wrong with one member alone is the detail already.
+        if !parts.contains(&line) {
+            parts.push(line);
+        }
     }
     parts.join("; ")
 }
