@@ -53,8 +53,11 @@ impl LogConfig {
     /// Starts logging, for the whole process and once.
     pub(crate) fn start(&self) {
         let filter = EnvFilter::new(&self.log_level.0);
+        // A line that cannot be written, as on a full disk, is lost. Telling that on standard error
+        // as well, as the library would, ends in a panic of whoever had something to tell.
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            .log_internal_errors(false)
             .with_writer(std::io::stderr);
         if self.is_json() {
             builder

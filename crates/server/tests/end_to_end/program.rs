@@ -218,6 +218,19 @@ impl Server {
         }
     }
 
+    pub(crate) async fn put(&self, path: &str, json: &Value) -> Answer {
+        let mut call = Call::post(path, json.to_string());
+        call.method = Method::PUT;
+        self.call(call).await
+    }
+
+    /// Takes nothing of its log any more, like a log shipper that died.
+    pub(crate) async fn go_deaf(&mut self) {
+        self.reader.abort();
+        // It was told to end, so what it says to that is no news.
+        let _ = (&mut self.reader).await;
+    }
+
     /// Sends a signal: `TERM`, `INT`, `KILL`.
     pub(crate) async fn signal(&self, name: &str) {
         let sent = Command::new("kill")
@@ -232,7 +245,9 @@ impl Server {
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let status = timeout(PATIENCE, self.child.wait()).await;
         let status = status.expect("the server ends").unwrap();
-        let _ = timeout(PATIENCE, &mut self.reader).await;
+        if !self.reader.is_finished() {
+            let _ = timeout(PATIENCE, &mut self.reader).await;
+        }
         status
     }
 

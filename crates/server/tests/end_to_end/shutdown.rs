@@ -68,6 +68,25 @@ async fn sigterm_lets_attempts_and_long_polls_finish(home: Home) {
     server.stop().await;
 }
 
+on_both!(a_log_that_nobody_takes_harms_nothing);
+
+async fn a_log_that_nobody_takes_harms_nothing(home: Home) {
+    let receiver = Receiver::holding(|_| 200).await;
+    let mut server = home.start(&["--catalog-enforce=warn"]).await;
+    server.subscribe(receiver.url()).await;
+    let wish = json!({"schema": {"required": ["id"]}});
+    let saved = server.put("/api/v1/event-types/test.happened", &wish).await;
+    assert_eq!(saved.status, 201, "{}", saved.json);
+    server.go_deaf().await;
+    // That its payload breaks the schema would be told in the log.
+    let published = server.publish(&json!({"n": 1})).await;
+    assert_eq!(published.status, 201, "{}", published.json);
+    receiver.wait_for(1).await;
+    server.signal("TERM").await;
+    receiver.let_go();
+    assert_eq!(server.ended().await.code(), Some(0));
+}
+
 on_both!(an_attempt_that_hangs_does_not_hold_the_end_up);
 
 async fn an_attempt_that_hangs_does_not_hold_the_end_up(home: Home) {
