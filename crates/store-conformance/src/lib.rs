@@ -252,6 +252,7 @@ cases! { $
         pending_is_owed_and_not_attempted,
         retrying_says_when_and_why,
         succeeded_and_failed_say_what_came_last,
+        what_waits_for_an_open_breaker_says_so,
         not_matched_is_about_the_time_of_publishing,
         disabled_is_missed_or_ended,
         a_later_end_does_not_rewrite_what_was_delivered,

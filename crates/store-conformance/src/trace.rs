@@ -2,13 +2,14 @@
 
 use tidings_domain::{
     attempt::{Attempt, AttemptError, AttemptOutcome, ReceivedResponse},
+    breaker::{BreakerState, EndpointHealth},
     verdict::Verdict,
 };
 use tidings_store::{DeliveryState, DeliveryTrace};
 
 use crate::{
     Harness,
-    scenario::{SECOND_MS, Scenario, acme, company},
+    scenario::{SECOND_MS, Scenario, WORKS, acme, company},
 };
 
 pub(crate) async fn pending_is_owed_and_not_attempted(harness: &dyn Harness) {
@@ -102,6 +103,34 @@ pub(crate) async fn succeeded_and_failed_say_what_came_last(harness: &dyn Harnes
         assert_eq!(line.next_attempt, None);
         scenario.crash().await;
     }
+}
+
+pub(crate) async fn what_waits_for_an_open_breaker_says_so(harness: &dyn Harness) {
+    let mut scenario = Scenario::new(harness).await;
+    let id = scenario.subscribe(&acme(), &["*"]).await;
+    let event = scenario.publish(&acme(), "a").await;
+    let until = scenario.later(10 * SECOND_MS);
+    let health = EndpointHealth {
+        breaker: BreakerState::Open,
+        open_until: Some(until),
+        failing_since: Some(scenario.now()),
+    };
+    let noted = scenario.store().note_health(id, 0, health).await;
+    noted.expect(WORKS);
+    for _ in 0..2 {
+        let line = scenario.trace_at(&event, id).await;
+        assert_eq!(line.state, DeliveryState::Pending);
+        assert_eq!(line.next_attempt, Some(until));
+        let told = format!("left alone until {until}");
+        assert!(line.reason.ends_with(&told), "{}", line.reason);
+        scenario.reopen().await;
+    }
+    let well = EndpointHealth::default();
+    let noted = scenario.store().note_health(id, 0, well).await;
+    noted.expect(WORKS);
+    let line = scenario.trace_at(&event, id).await;
+    assert!(line.next_attempt < Some(until), "{:?}", line.next_attempt);
+    assert!(!line.reason.contains("left alone"), "{}", line.reason);
 }
 
 pub(crate) async fn not_matched_is_about_the_time_of_publishing(harness: &dyn Harness) {

@@ -10,6 +10,7 @@ use tidings_domain::{
     company::CompanyId,
     event_type::EventType,
     id::{EventId, SubscriptionId},
+    time::UtcMillis,
 };
 use tidings_store::{
     DeliveryTrace, LastAttempt, LastAttempts, OwedRound, Position, Seq, Traced, Wish,
@@ -31,6 +32,7 @@ struct Subscriber {
     seq: Seq,
     id: SubscriptionId,
     epoch: u32,
+    open_until: Option<UtcMillis>,
 }
 
 /// What became of an event; none where there is no such event.
@@ -70,6 +72,7 @@ impl Found {
             event_type: &self.event_type,
             subscription: subscriber.id,
             epoch: subscriber.epoch,
+            open_until: subscriber.open_until,
         }
     }
 }
@@ -101,7 +104,7 @@ async fn subscribers<C: GenericClient>(
 ) -> Result<Vec<Subscriber>, Failure> {
     let rows = db
         .query(
-            "SELECT seq, id, epoch FROM subscriptions
+            "SELECT seq, id, epoch, open_until_ms FROM subscriptions
              WHERE company_id = $1 AND deleted_ms IS NULL ORDER BY seq",
             &[&company],
         )
@@ -111,6 +114,7 @@ async fn subscribers<C: GenericClient>(
             seq: row.get(0),
             id: SubscriptionId::from_bytes(columns::id(row, 1)),
             epoch: columns::number(row, 2)?,
+            open_until: columns::time_or_none(row, 3),
         })
     });
     read.collect()

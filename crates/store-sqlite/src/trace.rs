@@ -29,6 +29,7 @@ struct Subscriber {
     seq: Seq,
     id: SubscriptionId,
     epoch: u32,
+    open_until: Option<UtcMillis>,
 }
 
 /// What became of an event; none where there is no such event.
@@ -51,6 +52,7 @@ pub(crate) fn trace(
             event_type: &found.event_type,
             subscription: subscriber.id,
             epoch: subscriber.epoch,
+            open_until: subscriber.open_until,
         };
         let told = at_subscriber.told(owed.get(&subscriber.seq), last.of(subscriber.seq));
         if let Some(line) = told {
@@ -78,7 +80,7 @@ fn find(conn: &Connection, id: EventId) -> Result<Option<Found>, Failure> {
 
 fn subscribers(conn: &Connection, company: &str) -> Result<Vec<Subscriber>, Failure> {
     let mut statement = conn.prepare_cached(
-        "SELECT seq, id, epoch FROM subscriptions
+        "SELECT seq, id, epoch, open_until_ms FROM subscriptions
          WHERE company_id = ? AND deleted_ms IS NULL ORDER BY seq",
     )?;
     let rows = statement.query_map([company], |row| {
@@ -86,6 +88,7 @@ fn subscribers(conn: &Connection, company: &str) -> Result<Vec<Subscriber>, Fail
             seq: row.get(0)?,
             id: SubscriptionId::from_bytes(row.get(1)?),
             epoch: row.get(2)?,
+            open_until: row.get::<_, Option<i64>>(3)?.map(UtcMillis::from_millis),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

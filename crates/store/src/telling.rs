@@ -71,6 +71,8 @@ pub struct Traced<'t> {
     pub subscription: SubscriptionId,
     /// The subscription's epoch now.
     pub epoch: u32,
+    /// Until when its breaker is open, where it is.
+    pub open_until: Option<UtcMillis>,
 }
 
 impl OwedRound {
@@ -175,12 +177,22 @@ impl Traced<'_> {
                 format!("attempt {made} failed; the next is due at {}", owed.due),
             ),
         };
+        let left_alone = self
+            .open_until
+            .filter(|&until| until > owed.due && !owed.held);
+        let (reason, next) = match left_alone {
+            Some(until) if owed.live => (
+                format!("{reason}, but its endpoint kept failing and is left alone until {until}"),
+                Some(until),
+            ),
+            _ => (reason, owed.live.then_some(owed.due)),
+        };
         DeliveryTrace {
             subscription: self.subscription,
             state,
             reason,
             attempts: owed.attempts,
-            next_attempt: owed.live.then_some(owed.due),
+            next_attempt: next,
             last_status: last.and_then(|last| last.status),
             last_error: last.and_then(error_of),
         }
