@@ -158,6 +158,10 @@ fn filed_up_to(conn: &Connection) -> Result<Position, Failure> {
 }
 
 /// Files everything that is in the log.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "every use case takes its input by reference"
+)]
 pub(crate) fn file(batch: &mut Batch<'_, '_>, (): &()) -> Result<(), Failure> {
     batch.flush()?;
     let last = batch.last_attempt();

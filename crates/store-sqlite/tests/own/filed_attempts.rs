@@ -45,7 +45,11 @@ impl Logged {
     ) -> Self {
         let handover = Handover::new(HandoverLimits::default());
         let until = now().plus_millis(15_000);
-        let lease = stage.store.acquire_lease(now(), until).await.unwrap();
+        let lease = stage
+            .store
+            .acquire_lease(now(), until)
+            .await
+            .expect("a lease");
         stage.store.attach(lease, Arc::clone(&handover));
         Self {
             stage,
@@ -63,9 +67,9 @@ impl Logged {
             made,
             ..
         } = self;
-        stage.store.close().await.unwrap();
+        stage.store.close().await.expect("it closes");
         drop(stage);
-        between(Connection::open(path).unwrap());
+        between(Connection::open(path).expect("the file opens"));
         let mut stage = Stage::open(path);
         // Ids must not come again.
         stage.random = Arc::new(SeededRandom::new(100));
@@ -77,7 +81,11 @@ impl Logged {
         assert_eq!(attempts % GROUP, 0);
         for _ in 0..attempts / GROUP {
             let publication = self.stage.publication(GROUP / 2);
-            self.stage.store.append(publication).await.unwrap();
+            self.stage
+                .store
+                .append(publication)
+                .await
+                .expect("it is stored");
             let deliveries = self.handover.take();
             let settlements = deliveries.iter().map(|owed| self.stage.succeeded(owed));
             let settlements: Vec<_> = settlements.collect();
@@ -85,12 +93,21 @@ impl Logged {
                 let attempt = &settlement.attempt;
                 self.made.push((attempt.subscription, attempt.id));
             }
-            let settled = self.stage.store.settle(settlements).await.unwrap();
+            let settled = self
+                .stage
+                .store
+                .settle(settlements)
+                .await
+                .expect("it is settled");
             assert_eq!(settled, [Settled::Recorded; GROUP]);
         }
         // Filing comes after the answer, and before the next command.
         let until = now().plus_millis(15_000);
-        self.stage.store.acquire_lease(now(), until).await.unwrap();
+        self.stage
+            .store
+            .acquire_lease(now(), until)
+            .await
+            .expect("a lease");
     }
 
     /// Looks at the log from all sides: it has exactly what was made.
@@ -111,7 +128,11 @@ impl Logged {
             .stage
             .store
             .newest_attempts(&company, &self.subscriptions);
-        for (subscription, newest) in self.subscriptions.iter().zip(newest.await.unwrap()) {
+        for (subscription, newest) in self
+            .subscriptions
+            .iter()
+            .zip(newest.await.expect("the log reads"))
+        {
             let last = self.made.iter().rfind(|(of, _)| of == subscription);
             assert_eq!(
                 newest.map(|placed| placed.attempt.id),
@@ -135,7 +156,8 @@ impl Logged {
 
     async fn page(&self, filter: &AttemptFilter) -> AttemptPage {
         let page = self.stage.store.attempts(None, filter.clone()).await;
-        page.unwrap().expect("there is such a subscription")
+        page.expect("the log reads")
+            .expect("there is such a subscription")
     }
 
     /// All pages of a subscription's log.
@@ -178,7 +200,7 @@ impl Logged {
                 .store
                 .search_attempts(search.clone())
                 .await
-                .unwrap();
+                .expect("the log reads");
             found.extend(page.attempts.iter().map(|placed| placed.attempt.id));
             search.after = page.next;
             if page.next.is_none() {
@@ -206,11 +228,11 @@ fn in_order(ids: impl DoubleEndedIterator<Item = AttemptId>, order: Order) -> Ve
 
 /// How many lines are filed.
 fn filed(path: &Path) -> usize {
-    let conn = Connection::open(path).unwrap();
+    let conn = Connection::open(path).expect("the file opens");
     let count: i64 = conn
         .query_row("SELECT count(*) FROM attempts_filed", [], |row| row.get(0))
-        .unwrap();
-    usize::try_from(count).unwrap()
+        .expect("the table reads");
+    usize::try_from(count).expect("a count is not negative")
 }
 
 #[tokio::test]
