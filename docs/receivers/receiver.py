@@ -11,7 +11,7 @@ class Receiver(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         try:
             webhook.verify(body.decode(), dict(self.headers))
-        except WebhookVerificationError:
+        except (WebhookVerificationError, ValueError):  # forged, too old, malformed
             return self.answer(401)
         if self.headers["webhook-id"] not in seen:
             seen.add(self.headers["webhook-id"])

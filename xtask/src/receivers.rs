@@ -1,8 +1,8 @@
 //! Prepares what the tests of the documented receivers need, under `target/test-tools`: a Python
 //! with the library, the JavaScript receiver beside its own, the Rust receiver as a program.
 //!
-//! The tests themselves are crates/server/tests/receivers.rs; they run the receivers against the
-//! real program.
+//! The tests themselves are `crates/server/tests/end_to_end/receivers.rs`; they run the receivers
+//! against the real program.
 
 use std::{
     fs,

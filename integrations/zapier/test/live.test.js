@@ -1,9 +1,11 @@
 // Every part against a running server, through Zapier's own test harness. TIDINGS_URL says where
-// the server is (in development, since the hook is on this machine), TIDINGS_API_KEY is an admin
-// key of a company; `cargo xtask test` starts one and sets both.
+// the server is (in development, since the hook is on this machine), TIDINGS_API_KEY is a key of a
+// company with events:read, events:write and webhooks:write; `cargo xtask test` starts a server and
+// sets both. What is made here is removed or named anew in each run, so a company serves for many.
 'use strict';
 
 const assert = require('node:assert/strict');
+const { randomUUID } = require('node:crypto');
 const { createServer } = require('node:http');
 const { after, before, test } = require('node:test');
 const zapier = require('zapier-platform-core');
@@ -17,6 +19,9 @@ assert.ok(baseUrl && apiKey, 'set TIDINGS_URL and TIDINGS_API_KEY, or run cargo 
 const appTester = zapier.createAppTester(App);
 const authData = { baseUrl: `${baseUrl}/`, apiKey };
 const { new_event: newEvent } = App.triggers;
+
+// How long a delivery may take; the server makes its first attempt at once.
+const PATIENCE_MS = 10_000;
 
 // Zapier's side of a hook: what arrives is handed to whoever waits for it.
 const arrived = [];
@@ -34,7 +39,19 @@ const hook = createServer((request, response) => {
   });
 });
 const delivery = () =>
-  arrived.length > 0 ? arrived.shift() : new Promise((resolve) => waiting.push(resolve));
+  new Promise((resolve, reject) => {
+    if (arrived.length > 0) return resolve(arrived.shift());
+    const next = (raw) => {
+      clearTimeout(timer);
+      resolve(raw);
+    };
+    const timer = setTimeout(() => {
+      waiting.splice(waiting.indexOf(next), 1);
+      reject(new Error(`nothing was delivered to ${hookUrl()} within ${PATIENCE_MS} ms`));
+    }, PATIENCE_MS);
+    waiting.push(next);
+  });
+const hookUrl = () => `http://127.0.0.1:${hook.address().port}/hook`;
 
 before(() => new Promise((resolve) => hook.listen(0, '127.0.0.1', resolve)));
 after(() => hook.close());
@@ -46,14 +63,24 @@ const call = async (method, path, body) => {
     body: body && JSON.stringify(body),
   });
   const text = await response.text();
-  return { status: response.status, body: text && JSON.parse(text) };
+  return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
+};
+
+// Subscribes as a Zap does, and leaves no subscription behind, however `run` ends.
+const subscribed = async ({ performSubscribe }, inputData, run) => {
+  const subscribeData = await appTester(performSubscribe, bundle({ inputData }));
+  try {
+    await run(subscribeData);
+  } finally {
+    await call('DELETE', `webhooks/subscriptions/${subscribeData.id}`);
+  }
 };
 
 const bundle = (more) => ({
   authData,
   inputData: {},
   meta: { zap: { id: '4711' } },
-  targetUrl: `http://127.0.0.1:${hook.address().port}/hook`,
+  targetUrl: hookUrl(),
   ...more,
 });
 
@@ -79,51 +106,49 @@ test('the samples are those that the server ships', async () => {
 });
 
 test('a Zap subscribes, receives, and unsubscribes', async () => {
-  const inputData = { eventTypes: ['client.created', 'invoice.*'] };
-  const subscribeData = await appTester(
-    newEvent.operation.performSubscribe,
-    bundle({ inputData }),
-  );
-  const made = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
-  assert.equal(made.body.managedBy, 'zapier');
-  assert.equal(made.body.description, 'Zap 4711');
-  assert.deepEqual(made.body.eventTypes, ['client.created', 'invoice.*']);
+  const eventTypes = ['client.created', 'invoice.*'];
+  await subscribed(newEvent.operation, { eventTypes }, async (subscribeData) => {
+    const made = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
+    assert.equal(made.body.managedBy, 'zapier');
+    assert.equal(made.body.description, 'Zap 4711');
+    assert.deepEqual(made.body.eventTypes, eventTypes);
 
-  const published = await appTester(
-    App.creates.publish_event.operation.perform,
-    bundle({
-      inputData: {
-        type: 'client.created',
-        payload: '{"client_id": "cl_1", "balance": 12}',
-        fields: { city: 'Berlin' },
-        metadata: { source: 'zap' },
-        idempotencyKey: 'cl_1 created',
-      },
-    }),
-  );
-  assert.deepEqual(published.payload, { client_id: 'cl_1', balance: 12, city: 'Berlin' });
+    const published = await appTester(
+      App.creates.publish_event.operation.perform,
+      bundle({
+        inputData: {
+          type: 'client.created',
+          payload: '{"client_id": "cl_1", "balance": 12}',
+          fields: { city: 'Berlin' },
+          metadata: { source: 'zap' },
+          idempotencyKey: `cl_1 created ${randomUUID()}`,
+        },
+      }),
+    );
+    assert.deepEqual(published.payload, { client_id: 'cl_1', balance: 12, city: 'Berlin' });
 
-  const rawRequest = await delivery();
-  const cleanedRequest = JSON.parse(rawRequest.content);
-  const [event] = await appTester(
-    newEvent.operation.perform,
-    bundle({ subscribeData, rawRequest, cleanedRequest }),
-  );
-  assert.deepEqual(event, published);
-  const forged = { ...rawRequest, content: rawRequest.content.replace('Berlin', 'Paris') };
-  await assert.rejects(
-    appTester(
+    const rawRequest = await delivery();
+    const cleanedRequest = JSON.parse(rawRequest.content);
+    const [event] = await appTester(
       newEvent.operation.perform,
-      bundle({ subscribeData, rawRequest: forged, cleanedRequest }),
-    ),
-    /signature/,
-  );
+      bundle({ subscribeData, rawRequest, cleanedRequest }),
+    );
+    assert.deepEqual(event, published);
+    const forged = { ...rawRequest, content: rawRequest.content.replace('Berlin', 'Paris') };
+    await assert.rejects(
+      appTester(
+        newEvent.operation.perform,
+        bundle({ subscribeData, rawRequest: forged, cleanedRequest }),
+      ),
+      /signature/,
+    );
 
-  for (let time = 0; time < 2; time += 1) {
-    await appTester(newEvent.operation.performUnsubscribe, bundle({ subscribeData }));
-  }
-  const gone = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
-  assert.equal(gone.status, 404);
+    for (let time = 0; time < 2; time += 1) {
+      await appTester(newEvent.operation.performUnsubscribe, bundle({ subscribeData }));
+    }
+    const gone = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
+    assert.equal(gone.status, 404);
+  });
 });
 
 test('examples are the newest events, or the sample where there is none', async () => {
@@ -139,29 +164,34 @@ test('examples are the newest events, or the sample where there is none', async 
 
 test('the ready-made triggers subscribe to their type', async () => {
   const { operation } = App.triggers.invoice_status_changed;
-  const subscribeData = await appTester(operation.performSubscribe, bundle());
-  const made = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
-  assert.deepEqual(made.body.eventTypes, ['invoice.status_changed']);
-  await appTester(operation.performUnsubscribe, bundle({ subscribeData }));
+  await subscribed(operation, {}, async (subscribeData) => {
+    const made = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
+    assert.deepEqual(made.body.eventTypes, ['invoice.status_changed']);
+    await appTester(operation.performUnsubscribe, bundle({ subscribeData }));
+    const gone = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
+    assert.equal(gone.status, 404);
+  });
 });
 
 test('a hook that answers 410 ends the subscription', async () => {
-  const inputData = { eventTypes: ['agreement.signed'] };
-  const subscribeData = await appTester(
-    newEvent.operation.performSubscribe,
-    bundle({ inputData }),
-  );
-  status = 410;
-  await call('POST', 'events', { type: 'agreement.signed', payload: {} });
-  await delivery();
-  status = 200;
-  // The company is told in its own log, which can be waited for.
-  const path = 'events?type=webhook.subscription_disabled&wait=10';
-  const { body } = await call('GET', path);
-  assert.equal(body.at(-1).payload.subscriptionId, subscribeData.id);
-  const ended = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
-  assert.equal(ended.body.enabled, false);
-  assert.equal(ended.body.disabledReason, 'gone');
+  const eventTypes = ['agreement.signed'];
+  await subscribed(newEvent.operation, { eventTypes }, async (subscribeData) => {
+    // The company is told in its own log, which can be waited for from here on.
+    const told = 'events?type=webhook.subscription_disabled&cursor=now';
+    const cursor = (await call('GET', told)).headers.get('x-paging-cursor');
+    status = 410;
+    try {
+      await call('POST', 'events', { type: 'agreement.signed', payload: {} });
+      await delivery();
+    } finally {
+      status = 200;
+    }
+    const { body } = await call('GET', `events?cursor=${cursor}&wait=10`);
+    assert.equal(body.at(-1)?.payload.subscriptionId, subscribeData.id);
+    const ended = await call('GET', `webhooks/subscriptions/${subscribeData.id}`);
+    assert.equal(ended.body.enabled, false);
+    assert.equal(ended.body.disabledReason, 'gone');
+  });
 });
 
 test('what is wrong with an event is said in the server’s words', async () => {

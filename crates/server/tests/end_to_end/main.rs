@@ -28,6 +28,7 @@ mod node_loss;
 mod portal;
 mod program;
 mod receiver;
+mod receivers;
 mod rolling_restart;
 mod scratch;
 mod settings;
