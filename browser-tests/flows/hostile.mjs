@@ -93,7 +93,7 @@ describe("hostile text", () => {
     await page.getByLabel("Description").fill(PRINTABLE);
     await page.getByLabel("Own secret").fill(PAYLOADS[0]);
     visitor.expect(422);
-    await page.getByRole("button", { name: "Create webhook" }).click();
+    await page.getByRole("button", { name: "Add webhook" }).click();
     await page.getByText("Nothing was changed yet").waitFor();
     await isClean(page);
     assert.equal(await page.getByLabel("Description").inputValue(), PRINTABLE);

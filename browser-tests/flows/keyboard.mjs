@@ -30,9 +30,9 @@ describe("keyboard", () => {
     await page.keyboard.type(endpoint.url);
     await tabTo(page, "Everything (*)");
     await page.keyboard.press("Space");
-    await tabTo(page, "Create webhook");
+    await tabTo(page, "Add webhook");
     await page.keyboard.press("Enter");
-    await page.getByRole("heading", { level: 1, name: "Webhook created" }).waitFor();
+    await page.getByRole("heading", { level: 1, name: "Webhook added" }).waitFor();
     await tabTo(page, "To the webhook");
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Send test" }).waitFor();

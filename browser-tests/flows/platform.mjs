@@ -16,7 +16,7 @@ describe("overview and platform", () => {
     for (const range of ["1 hour", "24 hours", "7 days"]) {
       await page.getByRole("link", { name: range, exact: true }).click();
       await page.getByRole("link", { name: range, exact: true }).and(page.locator("[aria-current]")).waitFor();
-      await page.getByText("Success rate").first().waitFor();
+      await page.getByText("Successful attempts").first().waitFor();
       await page.getByText("p95").first().waitFor();
       await page.getByRole("img").first().waitFor();
     }

@@ -25,7 +25,7 @@ describe("webhooks", () => {
     await page.getByLabel("Other types").fill("client..created");
     await page.getByLabel("Deliveries per second").fill("0");
     visitor.expect(422);
-    await page.getByRole("button", { name: "Create webhook" }).click();
+    await page.getByRole("button", { name: "Add webhook" }).click();
     await page.getByRole("alert").getByText("Nothing was changed yet").waitFor();
     for (const label of ["URL", "Other types", "Deliveries per second"]) {
       const field = page.getByLabel(label);
@@ -46,9 +46,9 @@ describe("webhooks", () => {
     await page.getByLabel("URL").fill("");
     await page.getByLabel("URL").pressSequentially(endpoint.url);
     await page.getByText("Events can be sent there").waitFor();
-    await page.getByRole("button", { name: "Create webhook" }).click();
+    await page.getByRole("button", { name: "Add webhook" }).click();
 
-    await page.getByRole("heading", { level: 1, name: "Webhook created" }).waitFor();
+    await page.getByRole("heading", { level: 1, name: "Webhook added" }).waitFor();
     const secret = await page.locator(".secret").first().textContent();
     assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
     assert.equal(await visitor.copied(page.getByRole("button", { name: "Copy" }).first()), secret);

@@ -18,7 +18,7 @@ describe("without JavaScript", () => {
       await visitor.open(scene.path(tail));
       for (const text of texts) await page.getByText(text).first().waitFor();
     };
-    await reads("", "Success rate", bad.url);
+    await reads("", "Successful attempts", bad.url);
     await reads("webhooks", good.url, bad.url, "Billing, production");
     await reads(`webhooks/${good.id}`, good.url, "client.*", "Succeeded");
     await reads("log", events[0].id, "UTC");
@@ -60,12 +60,12 @@ describe("without JavaScript", () => {
     await visitor.open(scene.path("webhooks/new"));
     await page.getByLabel("URL").fill("nonsense");
     visitor.expect(422);
-    await page.getByRole("button", { name: "Create webhook" }).click();
+    await page.getByRole("button", { name: "Add webhook" }).click();
     await page.getByRole("alert").waitFor();
     await page.getByLabel("URL").fill(endpoint.url);
     await page.getByLabel("Other types").fill("client.*, payment.failed");
-    await page.getByRole("button", { name: "Create webhook" }).click();
-    await page.getByRole("heading", { level: 1, name: "Webhook created" }).waitFor();
+    await page.getByRole("button", { name: "Add webhook" }).click();
+    await page.getByRole("heading", { level: 1, name: "Webhook added" }).waitFor();
     const secret = await page.locator("#secret").textContent();
 
     await page.getByRole("button", { name: "Send test" }).click();

@@ -104,13 +104,6 @@ impl Figures {
         self.succeeded + self.failed
     }
 
-    /// The share of attempts that succeeded, in per mille; none where there were none.
-    #[must_use]
-    pub fn success_per_mille(&self) -> Option<u16> {
-        let share = (self.succeeded * 1000).checked_div(self.attempts())?;
-        u16::try_from(share).ok()
-    }
-
     /// The duration in milliseconds that a share of the attempts (in per cent, up to 100) did not
     /// exceed, interpolated within its class; none where there were none. Beyond the last bound
     /// it is that bound.
@@ -172,6 +165,5 @@ mod tests {
         let p50 = figures.elapsed_percentile_ms(50).unwrap();
         assert!((6..=10).contains(&p50), "{p50}");
         assert_eq!(figures.elapsed_percentile_ms(100), Some(30_000));
-        assert_eq!(figures.success_per_mille(), Some(990));
     }
 }

@@ -121,6 +121,14 @@ function once(root) {
   });
 }
 
+// Where the menu is wider than the window, where one is comes into sight.
+function menu() {
+  const here = document.querySelector(".nav [aria-current]");
+  if (!here) return;
+  const nav = here.closest(".nav");
+  nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
+}
+
 function enhance(root) {
   localTimes(root);
   copyButtons(root);
@@ -130,5 +138,6 @@ function enhance(root) {
 
 enhance(document);
 once(document);
+menu();
 keys();
 globalThis.tidings = { enhance };

@@ -84,8 +84,9 @@ fn render(api: &OpenApi) -> String {
         &mut page,
         format_args!(
             "<p>The same as a machine reads it: <a href=\"/api/v1/openapi.json\">\
-             <code>/api/v1/openapi.json</code></a> (OpenAPI 3.1).</p>\n<pre><code>{}</code></pre>\n",
-            escaped(FIRST_CALL)
+             <code>/api/v1/openapi.json</code></a> (OpenAPI 3.1).</p>\n<pre><code>{}</code></pre>\n{}",
+            escaped(FIRST_CALL),
+            prose(FIRST_CALL_NOTE)
         ),
     );
     page.push_str("</div>\n");
@@ -102,9 +103,12 @@ fn render(api: &OpenApi) -> String {
 }
 
 const FIRST_CALL: &str = r#"curl http://127.0.0.1:8080/api/v1/events \
-  -H "X-Api-Key: $TIDINGS_KEY" \
+  -H "X-Api-Key: $TIDINGS_API_KEY" \
   -H "Content-Type: application/json" \
-  -d '{"type": "client.created", "payload": {"clientId": "c-1"}}'"#;
+  -d '{"companyId": "acme", "type": "client.created", "payload": {"clientId": "c-1"}}'"#;
+
+const FIRST_CALL_NOTE: &str = "A key of the platform must name the company; a company's own key \
+                               may leave `companyId` out.";
 
 /// One tag and its operations.
 struct Section<'a> {
@@ -385,7 +389,7 @@ fn id_of(operation: &Operation) -> String {
 }
 
 fn summary_of(operation: &Operation) -> String {
-    escaped(operation.summary.as_deref().unwrap_or_default())
+    inline(operation.summary.as_deref().unwrap_or_default())
 }
 
 /// A name as an anchor.
@@ -414,22 +418,27 @@ fn escaped(text: &str) -> String {
     html
 }
 
-/// Descriptions as HTML: empty lines part paragraphs, and what is between backticks is code.
+/// Descriptions as HTML: empty lines part paragraphs.
 fn prose(text: &str) -> String {
     let mut html = String::new();
     for paragraph in text
         .split("\n\n")
         .filter(|paragraph| !paragraph.trim().is_empty())
     {
-        html.push_str("<p>");
-        for (index, part) in paragraph.split('`').enumerate() {
-            if index % 2 == 1 {
-                put(&mut html, format_args!("<code>{}</code>", escaped(part)));
-            } else {
-                html.push_str(&escaped(part));
-            }
+        put(&mut html, format_args!("<p>{}</p>\n", inline(paragraph)));
+    }
+    html
+}
+
+/// A line as HTML: what is between backticks is code.
+fn inline(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for (index, part) in text.split('`').enumerate() {
+        if index % 2 == 1 {
+            put(&mut html, format_args!("<code>{}</code>", escaped(part)));
+        } else {
+            html.push_str(&escaped(part));
         }
-        html.push_str("</p>\n");
     }
     html
 }
@@ -473,6 +482,15 @@ mod tests {
         ] {
             assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
         }
+    }
+
+    #[test]
+    fn no_backtick_is_shown_as_one() {
+        let page = render(&openapi::document());
+        let (_, body) = page.split_once("</head>").unwrap();
+        let at = body.find('`');
+        assert_eq!(at.map(|at| &body[at.saturating_sub(40)..=at]), None);
+        assert!(body.contains("The catalog as an <code>AsyncAPI</code> document</a></h3>"));
     }
 
     #[test]

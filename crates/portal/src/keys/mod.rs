@@ -16,10 +16,11 @@ use http::StatusCode;
 use tidings_domain::{
     actor::Actor,
     api_key::{ApiKey, ApiKeyToken},
+    audit::Action,
     company::CompanyId,
     id::ApiKeyId,
 };
-use tidings_store::{NewApiKey, StoreError};
+use tidings_store::{AuditQuery, AuditScope, NewApiKey, StoreError};
 
 use crate::{
     fault::Fault,
@@ -29,7 +30,7 @@ use crate::{
     paging::Paged,
     state::Portal,
     texts,
-    visit::{AtCompany, Posted, PostedAt, Visit},
+    visit::{AtCompany, Fields, Posted, PostedAt, Visit},
 };
 
 /// The routes of this module.
@@ -80,6 +81,9 @@ struct NewPage {
     page: Page,
     base: String,
     form: KeyForm,
+    /// The id that the key will have, and the proof that we gave it out.
+    id: ApiKeyId,
+    seal: String,
 }
 
 #[derive(Template)]
@@ -127,51 +131,69 @@ async fn new_at(at: AtCompany) -> Result<Response, Fault> {
         return Err(Fault::ReadOnly);
     }
     let page = at.page(Section::Keys, texts::default().keys.new);
-    show_form(page, Some(&at.company), KeyForm::default())
+    let id = new_id(&at.visit);
+    show_form(&at.visit, Some(&at.company), page, KeyForm::default(), id)
 }
 
 async fn new(visit: Visit) -> Result<Response, Fault> {
     visit.operator_only()?;
     let page = visit.page(Section::Keys, texts::default().keys.new);
-    show_form(page, None, KeyForm::default())
+    let id = new_id(&visit);
+    show_form(&visit, None, page, KeyForm::default(), id)
 }
 
-fn show_form(page: Page, company: Option<&CompanyId>, form: KeyForm) -> Result<Response, Fault> {
+fn new_id(visit: &Visit) -> ApiKeyId {
+    ApiKeyId::new(visit.now(), visit.portal.random.as_ref())
+}
+
+fn show_form(
+    visit: &Visit,
+    company: Option<&CompanyId>,
+    page: Page,
+    form: KeyForm,
+    id: ApiKeyId,
+) -> Result<Response, Fault> {
     render(&NewPage {
         page,
         base: base(company),
         form,
+        seal: visit.seal(&promise(company, &id.to_string())),
+        id,
     })
 }
 
 async fn create_at(PostedAt { at, fields }: PostedAt) -> Result<Response, Fault> {
     let page = at.page(Section::Keys, texts::default().keys.new);
-    let form = KeyForm::read(&fields, page.t, at.visit.now());
-    make(&at.visit, Some(&at.company), page, form).await
+    make(&at.visit, Some(&at.company), page, &fields).await
 }
 
 async fn create(Posted { visit, fields }: Posted) -> Result<Response, Fault> {
     visit.operator_only()?;
     let page = visit.page(Section::Keys, texts::default().keys.new);
-    let form = KeyForm::read(&fields, page.t, visit.now());
-    make(&visit, None, page, form).await
+    make(&visit, None, page, &fields).await
 }
 
+/// Makes it. The form carries the id, so that a form that is sent twice makes one key.
 async fn make(
     visit: &Visit,
     company: Option<&CompanyId>,
     mut page: Page,
-    form: KeyForm,
+    fields: &Fields,
 ) -> Result<Response, Fault> {
+    let id = promised(visit, company, fields).ok_or(Fault::Malformed)?;
+    if let Some(done) = done_before(visit, company, id).await? {
+        return Ok(to_list(company, done));
+    }
+    let form = KeyForm::read(fields, page.t, visit.now());
     if !form.problems.is_empty() {
-        let shown = show_form(page, company, form)?;
+        let shown = show_form(visit, company, page, form, id)?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response());
     }
     let portal = &visit.portal;
     let now = visit.now();
     let token = ApiKeyToken::generate(portal.random.as_ref());
     let key = ApiKey {
-        id: ApiKeyId::new(now, portal.random.as_ref()),
+        id,
         name: form.name.clone(),
         company: company.cloned(),
         scopes: form.scopes,
@@ -180,11 +202,12 @@ async fn make(
         last_used: None,
     };
     let hash = token.hash();
-    let by = visit.actor();
-    portal
-        .store
-        .create_key(NewApiKey { key, hash }, &by)
-        .await?;
+    let new = NewApiKey { key, hash };
+    if let Err(error) = portal.store.create_key(new, &visit.actor()).await {
+        // The same form at the same time: the other one made it.
+        let done = done_before(visit, company, id).await?;
+        return done.map(|done| to_list(company, done)).ok_or(error.into());
+    }
     page.title = page.t.keys.made.to_owned();
     render(&MadePage {
         page,
@@ -193,6 +216,43 @@ async fn make(
         key: token,
         public_url: portal.public_url.clone(),
     })
+}
+
+/// What is sealed in the form of a new key: that this company, or the platform, may have this id.
+fn promise(company: Option<&CompanyId>, id: &str) -> String {
+    format!("{} {id}", base(company))
+}
+
+/// The id that a form carries, where we gave it out.
+fn promised(visit: &Visit, company: Option<&CompanyId>, fields: &Fields) -> Option<ApiKeyId> {
+    let (id, seal) = (fields.get("id")?, fields.get("seal")?);
+    let is_ours = visit.is_sealed(&promise(company, id), seal);
+    ApiKeyId::parse(id).ok().filter(|_| is_ours)
+}
+
+/// What to say where there is a key of this id already, or was one: the audit log knows both.
+async fn done_before(
+    visit: &Visit,
+    company: Option<&CompanyId>,
+    id: ApiKeyId,
+) -> Result<Option<&'static str>, Fault> {
+    let last = AuditQuery {
+        scope: company.map_or(AuditScope::Everything, |company| {
+            AuditScope::Company(company.clone())
+        }),
+        target: Some(id.to_string()),
+        before: None,
+        limit: 1,
+    };
+    let log = visit.portal.store.audit(last).await?;
+    Ok(log.entries.first().map(|entry| match entry.action {
+        Action::KeyRevoked => "key-revoked",
+        _ => "key-made",
+    }))
+}
+
+fn to_list(company: Option<&CompanyId>, done: &str) -> Response {
+    Redirect::to(&format!("{}?done={done}", base(company))).into_response()
 }
 
 async fn revoke_at(PostedAt { at, .. }: PostedAt) -> Result<Response, Fault> {
@@ -219,8 +279,7 @@ async fn take_back(
     let by: Actor = visit.actor();
     let store = &visit.portal.store;
     if store.revoke_key(company, id, visit.now(), &by).await? {
-        let to = format!("{}?done=key-revoked", base(company));
-        Ok(Redirect::to(&to).into_response())
+        Ok(to_list(company, "key-revoked"))
     } else {
         Err(Fault::NotFound)
     }

@@ -54,7 +54,7 @@ impl ChartTexts {
             "{} {}, {} {}",
             numbers.count(sum.attempts()),
             self.attempts,
-            numbers.share(sum.success_per_mille()),
+            numbers.success(sum),
             self.of_them_succeeded
         )
     }

@@ -105,6 +105,10 @@ pub(super) const ENGLISH: EveryPageTexts = EveryPageTexts {
         ),
         ("redelivered", "The event is being sent once more."),
         (
+            "key-made",
+            "The key was made before, so no second one was made. If you did not copy it, revoke it and make another: it is not shown again.",
+        ),
+        (
             "key-revoked",
             "The key is revoked. It is refused from now on.",
         ),

@@ -104,7 +104,7 @@ pub(super) const ENGLISH: LogTexts = LogTexts {
     fewer_types: ("must be at most ", " types"),
     nothing: "Nothing has been delivered yet. As soon as an event is published that a webhook wants, each attempt shows up here.",
     no_webhook: "Nothing has been delivered, since there is no webhook yet. Make one, and each attempt to deliver shows up here.",
-    new_webhook: "New webhook",
+    new_webhook: "Add webhook",
     none_match: "No attempt matches these filters. Widen them, or clear them to see everything.",
     none_yet: "None found so far.",
     searched_to: "Searched back to",

@@ -31,6 +31,7 @@ use faults::FaultTexts;
 use keys::KeyTexts;
 pub(crate) use log::LogTexts;
 use numbers::NumberTexts;
+pub(crate) use numbers::rounded;
 use overview::OverviewTexts;
 use platform::PlatformTexts;
 use replays::ReplayTexts;

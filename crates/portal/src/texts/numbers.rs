@@ -4,8 +4,10 @@
 
 use std::borrow::Borrow;
 
-/// The share that is shown without a tenth.
-const ALL_PER_MILLE: u16 = 1000;
+use tidings_domain::figures::Figures;
+
+/// All of them, in per mille.
+const ALL_PER_MILLE: u64 = 1000;
 
 #[derive(Debug)]
 pub(crate) struct NumberTexts {
@@ -47,17 +49,20 @@ impl NumberTexts {
         text
     }
 
-    /// A share of all, in per mille: `98.5 %`. Per mille are cut off, not rounded, so what is not
-    /// all is never shown as all.
-    pub(crate) fn share(&self, per_mille: impl Borrow<Option<u16>>) -> String {
-        match *per_mille.borrow() {
-            None => self.nothing.to_owned(),
-            Some(ALL_PER_MILLE) => format!("100{}", self.percent),
-            Some(share) => {
-                let (whole, tenth) = (share / 10, share % 10);
-                format!("{whole}{}{tenth}{}", self.decimal, self.percent)
-            }
+    /// The share of attempts that succeeded, rounded: `98.5 %`. But what is not all is never shown
+    /// as all, and what is not nothing never as nothing.
+    pub(crate) fn success(&self, figures: &Figures) -> String {
+        let (succeeded, attempts) = (figures.succeeded, figures.attempts());
+        if attempts == 0 {
+            return self.nothing.to_owned();
         }
+        if succeeded == attempts {
+            return format!("100{}", self.percent);
+        }
+        let per_mille = rounded(succeeded.saturating_mul(ALL_PER_MILLE), attempts);
+        let per_mille = per_mille.clamp(u64::from(succeeded > 0), ALL_PER_MILLE - 1);
+        let (whole, tenth) = (per_mille / 10, per_mille % 10);
+        format!("{whole}{}{tenth}{}", self.decimal, self.percent)
     }
 
     /// A number to the tenth, from tenths: `12.5`; whole from 100 on.
@@ -75,7 +80,7 @@ impl NumberTexts {
         match ms.borrow().map(u64::from) {
             None => self.nothing.to_owned(),
             Some(ms) if ms < 1000 => format!("{ms}{}", self.milliseconds),
-            Some(ms) => format!("{}{}", self.tenths(ms / 100), self.seconds),
+            Some(ms) => format!("{}{}", self.tenths(rounded(ms, 100)), self.seconds),
         }
     }
 
@@ -91,6 +96,11 @@ impl NumberTexts {
         };
         format!("{}{unit}", self.count(number))
     }
+}
+
+/// A quotient, rounded to the nearest whole number, halves up.
+pub(crate) fn rounded(number: u64, by: u64) -> u64 {
+    number.saturating_add(by / 2) / by
 }
 
 #[cfg(test)]
@@ -110,17 +120,30 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_all_is_not_shown_as_all() {
-        assert_eq!(ENGLISH.share(Some(1000)), "100 %");
-        assert_eq!(ENGLISH.share(Some(999)), "99.9 %");
-        assert_eq!(ENGLISH.share(Some(0)), "0.0 %");
-        assert_eq!(ENGLISH.share(None), "–");
+    fn shares_are_rounded_but_only_all_is_shown_as_all() {
+        for (succeeded, failed, text) in [
+            (1000, 0, "100 %"),
+            (99_999, 1, "99.9 %"),
+            (14, 3, "82.4 %"),
+            (1, 2, "33.3 %"),
+            (1, 99_999, "0.1 %"),
+            (0, 1, "0.0 %"),
+            (0, 0, "–"),
+        ] {
+            let figures = Figures {
+                succeeded,
+                failed,
+                ..Figures::default()
+            };
+            assert_eq!(ENGLISH.success(&figures), text);
+        }
     }
 
     #[test]
     fn durations_have_the_unit_that_fits() {
         assert_eq!(ENGLISH.elapsed(Some(999)), "999 ms");
-        assert_eq!(ENGLISH.elapsed(Some(1260)), "1.2 s");
+        assert_eq!(ENGLISH.elapsed(Some(1260)), "1.3 s");
+        assert_eq!(ENGLISH.elapsed(Some(1240)), "1.2 s");
         assert_eq!(ENGLISH.elapsed(Some(30_000)), "30 s");
         assert_eq!(ENGLISH.tenths(1_234_567), "123,456");
         for (ms, text) in [

@@ -31,7 +31,7 @@ pub(super) const ENGLISH: PlatformTexts = PlatformTexts {
     no_companies: "No company had a delivery in this time.",
     no_companies_advice: "Open one by its id above, or publish an event for it.",
     attempts: "Attempts",
-    success: "Success rate",
+    success: "Successful",
     latency: "95 % within",
     published: "Events",
     state: "This node",

@@ -32,6 +32,7 @@ struct CreatedPage {
     test_type: String,
     url: String,
     secret: Secret,
+    secret_is_raw: bool,
 }
 
 /// The empty form.
@@ -100,9 +101,15 @@ async fn make(at: &AtCompany, id: SubscriptionId, wanted: Wanted) -> Result<Resp
         test_type: default_type(&made).to_string(),
         webhook,
         url: made.url.to_string(),
+        secret_is_raw: is_raw(&secret),
         secret,
     };
     Ok((StatusCode::CREATED, render(&page)?).into_response())
+}
+
+/// Whether a secret is its own key, which stock libraries must be told: they decode base64 otherwise.
+fn is_raw(secret: &Secret) -> bool {
+    secret.key().as_slice() == secret.expose().as_bytes()
 }
 
 fn new_id(at: &AtCompany) -> SubscriptionId {

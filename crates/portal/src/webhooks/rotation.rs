@@ -34,6 +34,7 @@ struct RotatedPage {
     webhook: String,
     url: String,
     secret: Secret,
+    secret_is_raw: bool,
     /// Until when the old one signs, too; none where it ended at once.
     old_until: Option<Moment>,
 }
@@ -82,6 +83,8 @@ pub(super) async fn rotate(posted: PostedAt) -> Result<Response, Fault> {
             webhook: path_of(at, webhook.id),
             url: webhook.url.to_string(),
             secret,
+            // One of ours is never raw.
+            secret_is_raw: false,
             old_until: (hours > 0).then(|| until.into()),
         }),
         Rotated::NotFound => Err(Fault::NotFound),

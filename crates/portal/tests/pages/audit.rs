@@ -66,9 +66,13 @@ async fn a_companys_admin_sees_its_lines_alone_and_no_operators_name() {
     let operator = stage.operator().await;
     for of in ["acme", "globex"] {
         let path = format!("/portal/c/{of}/keys/new");
-        operator.get(&path).await.is(200);
+        let form = operator.get(&path).await.is(200);
+        let hidden = |name: &str| form.field_value(name).unwrap();
+        let (id, seal) = (hidden("id"), hidden("seal"));
         let name = format!("key of {of}");
         let fields = [
+            ("id", id.as_str()),
+            ("seal", seal.as_str()),
             ("name", name.as_str()),
             ("scope", "admin"),
             ("expiry", "never"),

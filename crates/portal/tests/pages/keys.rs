@@ -9,9 +9,31 @@ use tidings_domain::{
 };
 use tidings_store::{KeyRing as _, NewApiKey};
 
-use crate::stage::{Answer, HOUR_MS, Stage, company};
+use crate::stage::{Answer, Browser, HOUR_MS, Stage, company};
 
 const DAY_MS: i64 = 24 * HOUR_MS;
+const KEYS: &str = "/portal/c/acme/keys";
+const NEW: &str = "/portal/c/acme/keys/new";
+
+/// The hidden fields of the form on a page.
+fn hidden(page: &Answer) -> Vec<(String, String)> {
+    let field = |name: &str| (name.to_owned(), page.field_value(name).unwrap());
+    vec![field("id"), field("seal")]
+}
+
+/// Fills in a form and sends it, with the hidden fields that it came with.
+async fn send(
+    browser: &Browser,
+    path: &str,
+    form: &[(String, String)],
+    typed: &[(&str, &str)],
+) -> Answer {
+    let hidden = form
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields: Vec<(&str, &str)> = hidden.chain(typed.iter().copied()).collect();
+    browser.post(path, &fields).await
+}
 
 /// The key that a page shows.
 fn shown_key(page: &Answer) -> ApiKeyToken {
@@ -54,7 +76,7 @@ async fn a_companys_admin_makes_a_key_that_is_shown_once() {
         ("scope", "webhooks:read"),
         ("expiry", "30"),
     ];
-    let made = admin.post("/portal/c/acme/keys/new", &fields).await.is(200);
+    let made = send(&admin, NEW, &hidden(&form), &fields).await.is(200);
     assert_eq!(made.header("cache-control"), "no-store");
     assert!(made.has("http://127.0.0.1:8080/api/v1/me"), "{made:?}");
     let token = shown_key(&made);
@@ -77,12 +99,62 @@ async fn a_companys_admin_makes_a_key_that_is_shown_once() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_sent_twice_makes_one_key() {
+    let stage = Stage::new();
+    let operator = stage.operator().await;
+    let fields = [("name", "twice"), ("scope", "admin"), ("expiry", "never")];
+    for (base, of) in [
+        (KEYS, Some(company("acme"))),
+        ("/portal/platform/keys", None),
+    ] {
+        let new = format!("{base}/new");
+        let form = hidden(&operator.get(&new).await.is(200));
+        // The form that comes back for its mistakes makes the same key.
+        let mistaken = send(&operator, &new, &form, &[("name", "")]).await.is(422);
+        assert_eq!(hidden(&mistaken), form);
+        let made = send(&operator, &new, &form, &fields).await.is(200);
+        let token = shown_key(&made);
+        // The page that shows it is loaded again: no second key, and the first is not shown.
+        let again = send(&operator, &new, &form, &fields).await;
+        again.leads_to(&format!("{base}?done=key-made"));
+        let list = operator.get(again.location()).await.is(200);
+        assert!(list.has("no second one was made") && !list.has(token.expose()));
+        let live = stage.store.keys(None).await.unwrap();
+        let [key] = live.try_into().unwrap();
+        assert_eq!((key.name.as_str(), &key.company), ("twice", &of));
+        // Nor is it there again when it was revoked meanwhile.
+        let revoke = format!("{base}/{}/revoke", key.id);
+        operator.post(&revoke, &[]).await.is(303);
+        let again = send(&operator, &new, &form, &fields).await;
+        again.leads_to(&format!("{base}?done=key-revoked"));
+        assert!(stage.store.keys(None).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_a_form_promises_it_promises_to_one_company_and_session() {
+    let stage = Stage::new();
+    let operator = stage.operator().await;
+    let form = hidden(&operator.get(NEW).await.is(200));
+    let fields = [("name", "x"), ("scope", "admin"), ("expiry", "never")];
+    for elsewhere in ["/portal/c/globex/keys/new", "/portal/platform/keys/new"] {
+        send(&operator, elsewhere, &form, &fields).await.is(400);
+    }
+    let admin = stage.admin("acme").await;
+    admin.get(NEW).await.is(200);
+    send(&admin, NEW, &form, &fields).await.is(400);
+    admin.post(NEW, &fields).await.is(400);
+    assert!(stage.store.keys(None).await.unwrap().is_empty());
+    send(&operator, NEW, &form, &fields).await.is(200);
+}
+
+#[tokio::test]
 async fn mistakes_are_told_at_their_fields_and_what_was_typed_stays() {
     let stage = Stage::new();
     let admin = stage.admin("acme").await;
-    admin.get("/portal/c/acme/keys/new").await.is(200);
+    let form = hidden(&admin.get(NEW).await.is(200));
     let fields = [("name", ""), ("expiry", "date"), ("until", "2026-11-22")];
-    let page = admin.post("/portal/c/acme/keys/new", &fields).await.is(422);
+    let page = send(&admin, NEW, &form, &fields).await.is(422);
     for error in ["name-error", "scopes-error", "until-error"] {
         assert!(page.element(error).is_some(), "{error} in {page:?}");
     }
@@ -94,7 +166,7 @@ async fn mistakes_are_told_at_their_fields_and_what_was_typed_stays() {
         ("scope", "admin"),
         ("expiry", "soon"),
     ];
-    let page = admin.post("/portal/c/acme/keys/new", &fields).await.is(422);
+    let page = send(&admin, NEW, &form, &fields).await.is(422);
     assert!(
         page.element("name-error")
             .unwrap()
@@ -109,20 +181,18 @@ async fn mistakes_are_told_at_their_fields_and_what_was_typed_stays() {
 async fn a_name_stays_text() {
     let stage = Stage::new();
     let admin = stage.admin("acme").await;
-    admin.get("/portal/c/acme/keys/new").await.is(200);
+    let form = hidden(&admin.get(NEW).await.is(200));
     let name = "<img src=x onerror=alert(1)>\"'";
     let fields = [("name", name), ("scope", "admin"), ("expiry", "never")];
-    let made = admin.post("/portal/c/acme/keys/new", &fields).await.is(200);
+    let made = send(&admin, NEW, &form, &fields).await.is(200);
     let list = admin.get("/portal/c/acme/keys").await.is(200);
     let audit = admin.get("/portal/c/acme/audit").await.is(200);
     for page in [made, list, audit] {
         assert!(page.has("&#60;img src=x"), "{page:?}");
         assert!(!page.has("<img"), "{page:?}");
     }
-    let again = admin
-        .post("/portal/c/acme/keys/new", &[("name", name)])
-        .await
-        .is(422);
+    let form = hidden(&admin.get(NEW).await.is(200));
+    let again = send(&admin, NEW, &form, &[("name", name)]).await.is(422);
     assert_eq!(again.field_value("name").unwrap(), name);
     assert!(!again.has("<img"));
 }
@@ -184,8 +254,8 @@ async fn an_operator_makes_keys_of_the_platform_and_of_companies() {
         ("/portal/platform/keys/new", None),
         ("/portal/c/acme/keys/new", Some(company("acme"))),
     ] {
-        operator.get(path).await.is(200);
-        let made = operator.post(path, &fields).await.is(200);
+        let form = hidden(&operator.get(path).await.is(200));
+        let made = send(&operator, path, &form, &fields).await.is(200);
         let key = stage
             .store
             .key_by_hash(&shown_key(&made).hash())

@@ -51,6 +51,14 @@ async fn a_new_one_shows_its_secret_once() {
     let secret = made.element("secret").unwrap().to_owned();
     assert!(secret.starts_with("whsec_"), "{secret}");
     assert!(made.has("standardwebhooks") && made.has("/test\""));
+    for snippet in [
+        "import os\n",
+        "Webhook(secret)",
+        "new Webhook(secret);",
+        "Webhook::new(&amp;secret)?",
+    ] {
+        assert!(made.has(snippet), "{snippet} in {}", made.text);
+    }
     let [webhook] = webhooks(&stage).await.try_into().unwrap();
     assert_eq!(webhook.url.as_str(), URL);
     let patterns = webhook.event_types.patterns().iter();
@@ -118,6 +126,14 @@ async fn one_may_bring_a_secret_and_begin_disabled() {
     let typed = [("url", URL), ("type", "*"), ("secret", OWN_SECRET)];
     let made = admin.post(NEW, &with(&form, &typed)).await.is(201);
     assert_eq!(made.element("secret"), Some(OWN_SECRET));
+    // Stock libraries take a secret for base64 unless they are told.
+    for snippet in [
+        "Webhook(secret.encode())",
+        "new Webhook(secret, { format: \"raw\" })",
+        "Webhook::from_bytes(secret.into_bytes())?",
+    ] {
+        assert!(made.has(snippet), "{snippet} in {}", made.text);
+    }
     let [webhook] = webhooks(&stage).await.try_into().unwrap();
     assert!(!webhook.enabled);
 }
