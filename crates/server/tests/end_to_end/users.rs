@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     home::{Home, on_both},
     program::{clean, run, text},
-    scratch::{PATIENCE, Scratch},
+    scratch::{PATIENCE, Scratch, until},
 };
 
 const PASSWORD: &[u8] = b"correct horse battery\n";
@@ -174,6 +174,7 @@ async fn at_terminal(scratch: &Scratch, first: &str, again: &str) -> (String, bo
     let mut seen = String::new();
     for (prompt, answer) in [("characters: ", first), ("once more: ", again)] {
         read_until(&mut screen, &mut seen, prompt).await;
+        until_hidden(child.id().unwrap()).await;
         keys.write_all(format!("{answer}\n").as_bytes())
             .await
             .unwrap();
@@ -192,6 +193,30 @@ async fn read_until(screen: &mut ChildStdout, seen: &mut String, prompt: &str) {
         }
     };
     timeout(PATIENCE, reading).await.unwrap();
+}
+
+/// The prompt comes a moment before the terminal is told to show nothing of what is typed; nobody
+/// types so fast, but a test would.
+async fn until_hidden(script: u32) {
+    until("the terminal's hiding of what is typed", async || {
+        let terminal = format!("/proc/{}/fd/0", child_of(script)?);
+        let settings = Command::new("stty").args(["-a", "-F", &terminal]).output();
+        let settings = text(&settings.await.ok()?.stdout);
+        settings.contains(" -echo ").then_some(())
+    })
+    .await;
+}
+
+fn child_of(parent: u32) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").ok()?;
+    processes.flatten().find_map(|process| {
+        let id = process.file_name().into_string().ok()?;
+        let line = std::fs::read_to_string(process.path().join("stat")).ok()?;
+        // After the name, which is in brackets: the state, and the parent.
+        let (_, rest) = line.rsplit_once(')')?;
+        let found = rest.split_whitespace().nth(1)?;
+        (found == parent.to_string()).then_some(id)
+    })
 }
 
 #[tokio::test]
