@@ -140,6 +140,15 @@ impl Database {
         first_of(&mut statement, params, read)
     }
 
+    /// Writes a number down in `settings`, to be read with [`setting`].
+    pub(crate) fn set(&self, name: &str, value: i64) -> Result<(), Failure> {
+        self.execute(
+            "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
+            (name, value),
+        )
+        .map(drop)
+    }
+
     /// Begins a writing transaction.
     pub(crate) fn begin(&self) -> Result<(), Failure> {
         self.execute("BEGIN IMMEDIATE", []).map(drop)
@@ -158,6 +167,13 @@ impl Database {
         }
         self.conn.is_autocommit()
     }
+}
+
+/// A number in `settings`, by its name; 0 where there is none.
+pub(crate) fn setting(conn: &Connection, name: &str) -> Result<i64, Failure> {
+    let mut statement = conn.prepare_cached("SELECT value FROM settings WHERE name = ?")?;
+    let value = first_of(&mut statement, [name], |row| Ok(row.get(0)?))?;
+    Ok(value.unwrap_or(0))
 }
 
 /// The first row of a prepared query, if there is one.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, collections::HashMap, sync::LazyLock};
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 use tidings_domain::{
     company::CompanyId,
     figures::{ELAPSED_CLASSES, Figures, Resolution},
@@ -10,7 +10,12 @@ use tidings_domain::{
 };
 use tidings_store::{CountedScope, Seq};
 
-use crate::{batch::Batch, bulk::Bulk, database::first_of, failure::Failure};
+use crate::{
+    batch::Batch,
+    bulk::Bulk,
+    database::{first_of, setting},
+    failure::Failure,
+};
 
 /// The setting that holds the number of the last writing; see [`crate::figure_memory`].
 const WRITTEN: &str = "figures_written";
@@ -101,21 +106,14 @@ pub(crate) fn write(batch: &mut Batch<'_, '_>, (): &()) -> Result<(), Failure> {
         }
         Ok(())
     })?;
-    db.execute(
-        "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
-        (WRITTEN, number),
-    )?;
+    db.set(WRITTEN, number)?;
     batch.figures_written(number);
     Ok(())
 }
 
 /// The number of the last writing.
 pub(crate) fn last_written(conn: &Connection) -> Result<i64, Failure> {
-    let number = conn
-        .prepare_cached("SELECT value FROM settings WHERE name = ?")?
-        .query_row([WRITTEN], |row| row.get(0))
-        .optional()?;
-    Ok(number.unwrap_or(0))
+    setting(conn, WRITTEN)
 }
 
 /// A scope's stretches that begin from `since` up to `until`, exclusive.

@@ -7,6 +7,7 @@ use tidings_domain::api_key::{ApiKey, KeyHash};
 use tidings_store::{Position, Sealer};
 
 use crate::{
+    database::setting,
     failure::Failure,
     figure_rows, key_rows,
     log_index::{FILE_EVERY, Tail},
@@ -121,12 +122,5 @@ fn read_owed(conn: &Connection, book: &Book) -> Result<HashMap<Seq, u64>, Failur
 /// The highest number that was ever given out.
 pub(crate) fn read_highest(conn: &Connection, sql: &str, floor: &str) -> Result<Position, Failure> {
     let highest: Option<i64> = conn.query_row(sql, [], |row| row.get(0))?;
-    let floor: Option<i64> = conn
-        .query_row(
-            "SELECT value FROM settings WHERE name = ?",
-            [floor],
-            |row| row.get(0),
-        )
-        .optional()?;
-    Ok(highest.unwrap_or(0).max(floor.unwrap_or(0)))
+    Ok(highest.unwrap_or(0).max(setting(conn, floor)?))
 }

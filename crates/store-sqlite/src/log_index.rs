@@ -14,7 +14,11 @@ use rusqlite::{CachedStatement, Connection, params};
 use tidings_domain::cursor::Order;
 use tidings_store::{Position, Seq};
 
-use crate::{batch::Batch, database::first_of, failure::Failure};
+use crate::{
+    batch::Batch,
+    database::{first_of, setting},
+    failure::Failure,
+};
 
 /// The setting that says up to which line everything is filed.
 const FILED: &str = "attempts_filed";
@@ -51,22 +55,28 @@ impl Between {
 /// where one has left the log meanwhile, it is found missing there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {
-    filed_up_to: Position,
+    /// The number of the line before its first.
+    before: Position,
     subscriptions: Vec<Seq>,
 }
 
 impl Tail {
     /// What is not filed of a database in which no line has a higher number than `last`.
     pub(crate) fn load(conn: &Connection, last: Position) -> Result<Self, Failure> {
+        // What has left the log takes no room: however many lines that were, it begins behind them.
         let mut tail = Self {
-            filed_up_to: filed_up_to(conn)?,
+            before: last,
             subscriptions: Vec::new(),
         };
         let mut statement =
             conn.prepare("SELECT seq, subscription FROM attempts WHERE seq > ? ORDER BY seq")?;
-        let mut rows = statement.query([tail.filed_up_to])?;
+        let mut rows = statement.query([setting(conn, FILED)?])?;
         while let Some(row) = rows.next()? {
-            tail.fill(row.get::<_, Position>(0)? - 1);
+            let before: Position = row.get::<_, Position>(0)? - 1;
+            if tail.subscriptions.is_empty() {
+                tail.before = before;
+            }
+            tail.fill(before);
             tail.subscriptions.push(row.get(1)?);
         }
         tail.fill(last);
@@ -80,10 +90,10 @@ impl Tail {
 
     /// Everything up to a line has been filed.
     pub(crate) fn file(&mut self, up_to: Position) {
-        let filed = usize::try_from(up_to - self.filed_up_to).unwrap_or(0);
+        let filed = usize::try_from(up_to - self.before).unwrap_or(0);
         self.subscriptions
             .drain(..filed.min(self.subscriptions.len()));
-        self.filed_up_to = up_to;
+        self.before = up_to;
     }
 
     /// How many lines are not filed.
@@ -103,7 +113,7 @@ impl Tail {
         between: Between,
         wanted: &HashSet<Seq>,
     ) -> Result<Vec<Position>, Failure> {
-        let above = between.above.max(filed_up_to(conn)?);
+        let above = between.above.max(setting(conn, FILED)?);
         let lines = self.lines();
         let lines = lines.filter(|(place, _)| (above + 1..between.below).contains(place));
         let lines = lines.filter(|(_, subscription)| wanted.contains(subscription));
@@ -111,12 +121,12 @@ impl Tail {
     }
 
     fn lines(&self) -> impl Iterator<Item = (Position, Seq)> {
-        (self.filed_up_to + 1..).zip(self.subscriptions.iter().copied())
+        (self.before + 1..).zip(self.subscriptions.iter().copied())
     }
 
     /// Goes on to `last` with lines of nobody.
     fn fill(&mut self, last: Position) {
-        let missing = usize::try_from(last - self.filed_up_to).unwrap_or(0);
+        let missing = usize::try_from(last - self.before).unwrap_or(0);
         if missing > self.subscriptions.len() {
             self.subscriptions.resize(missing, NOBODY);
         }
@@ -150,13 +160,6 @@ impl<'c> Newest<'c> {
     }
 }
 
-/// Up to which line everything is filed.
-fn filed_up_to(conn: &Connection) -> Result<Position, Failure> {
-    let mut statement = conn.prepare_cached("SELECT value FROM settings WHERE name = ?")?;
-    let filed = first_of(&mut statement, [FILED], |row| Ok(row.get(0)?))?;
-    Ok(filed.unwrap_or(0))
-}
-
 /// Files everything that is in the log.
 #[expect(
     clippy::trivially_copy_pass_by_ref,
@@ -166,11 +169,8 @@ pub(crate) fn file(batch: &mut Batch<'_, '_>, (): &()) -> Result<(), Failure> {
     batch.flush()?;
     let last = batch.last_attempt();
     let db = batch.db()?;
-    db.execute(FILE, (filed_up_to(db.connection())?, last))?;
-    db.execute(
-        "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
-        (FILED, last),
-    )?;
+    db.execute(FILE, (setting(db.connection(), FILED)?, last))?;
+    db.set(FILED, last)?;
     batch.filed_up_to(last);
     Ok(())
 }
@@ -214,6 +214,18 @@ pub(crate) const FILED_DESCENDING: &str = "
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema;
+
+    #[test]
+    fn a_log_that_retention_emptied_has_no_tail() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut conn).unwrap();
+        let mut tail = Tail::load(&conn, 1_000_000_000_000).unwrap();
+        assert_eq!(tail.len(), 0);
+        tail.extend([7].into_iter());
+        let lines: Vec<_> = tail.lines().collect();
+        assert_eq!(lines, [(1_000_000_000_001, 7)]);
+    }
 
     #[test]
     fn a_tail_gives_up_what_is_filed_and_knows_the_rest_by_number() {

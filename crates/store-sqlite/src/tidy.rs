@@ -192,13 +192,7 @@ pub(crate) fn keys_written(
 
 /// Keeps a number from being given out again when the rows that show it are gone.
 fn keep_floor(batch: &mut Batch<'_, '_>, name: &str, highest: i64) -> Result<(), Failure> {
-    batch
-        .db()?
-        .execute(
-            "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
-            (name, highest),
-        )
-        .map(drop)
+    batch.db()?.set(name, highest)
 }
 
 /// Keys end in the order in which they were given, so only the oldest need a look.
