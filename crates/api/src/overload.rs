@@ -1,8 +1,9 @@
 //! Overload: how much the API takes on at a time. Beyond it the answer is 503 with `Retry-After`,
 //! before memory grows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tidings_domain::company::CompanyId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};

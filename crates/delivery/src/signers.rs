@@ -4,8 +4,9 @@
 //! hardly ever. An entry holds for as long as the store gives out the same endpoint, and until the
 //! previous secret's overlap ends.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use hashbrown::HashMap;
 use tidings_domain::{
     id::SubscriptionId, signing::Signer, subscription::Endpoint, time::UtcMillis,
 };

@@ -3,7 +3,9 @@
 //! [`MatchIndex`] answers for one company in time that grows with the segments of the type and the
 //! number of matches, not with the number of subscriptions.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use crate::event_type::{EventType, EventTypePattern};
 

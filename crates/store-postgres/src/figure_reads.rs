@@ -1,8 +1,9 @@
 //! Reading figures: what is in the table, and what this node has not written yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use deadpool_postgres::GenericClient;
+use hashbrown::HashMap;
 use tidings_domain::{
     company::CompanyId,
     figures::{Figures, Resolution},

@@ -5,13 +5,14 @@
 //! wrong compares versions inside a transaction.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicI32, AtomicI64, AtomicUsize},
     },
 };
 
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use tidings_domain::{
     api_key::{ApiKey, KeyHash},

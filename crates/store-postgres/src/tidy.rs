@@ -4,9 +4,8 @@
 //! the caller comes back as long as more remains. Statements that find nothing write nothing. Days
 //! that are past retention go as whole partitions, a day a step.
 
-use std::collections::HashMap;
-
 use deadpool_postgres::{GenericClient, Object};
+use hashbrown::HashMap;
 use tidings_domain::{
     id::{ApiKeyId, EventId},
     time::UtcMillis,

@@ -15,7 +15,7 @@ use crate::{
     failure::Failure,
     leases,
     memory::{Entry, Seq},
-    queue_rows::{self, Held},
+    queue_rows::{Held, Leasing},
 };
 
 /// What a claim asks for.
@@ -222,7 +222,7 @@ fn lease_rows(
     subscription: Seq,
     deliveries: &[(i64, Delivery)],
 ) -> Result<(), Failure> {
-    let db = batch.db()?;
+    let mut leasing = Leasing::begin(batch.db()?)?;
     for (_, delivery) in deliveries {
         let row = Held {
             position: delivery.key.position,
@@ -230,7 +230,7 @@ fn lease_rows(
             round: delivery.key.round,
             holder: lease.0,
         };
-        queue_rows::lease(db, row)?;
+        leasing.lease(row)?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! What people look at: figures from the table and from memory, what waits for a company, which
 //! companies and event types there are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use rusqlite::{Connection, Statement};
 use tidings_domain::{
     company::CompanyId,

@@ -37,6 +37,12 @@ pub(crate) struct Database {
     log_pages: Arc<AtomicI32>,
 }
 
+/// A statement that is looked up once and executed for many rows.
+pub(crate) struct Prepared<'d> {
+    statement: CachedStatement<'d>,
+    metrics: &'d StoreMetrics,
+}
+
 /// Opens the file for writing, and makes it where it is missing.
 pub(crate) fn create(path: &Path) -> rusqlite::Result<Connection> {
     let conn = open(
@@ -124,9 +130,17 @@ impl Database {
         Ok(self.conn.prepare_cached(sql)?)
     }
 
+    /// A prepared statement for many executions.
+    pub(crate) fn prepare(&self, sql: &str) -> Result<Prepared<'_>, Failure> {
+        Ok(Prepared {
+            statement: self.conn.prepare_cached(sql)?,
+            metrics: &self.metrics,
+        })
+    }
+
     /// Executes a statement; returns how many rows it changed.
     pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, Failure> {
-        Ok(self.statement(sql)?.execute(params)?)
+        self.prepare(sql)?.execute(params)
     }
 
     /// The first row of a query, if there is one.
@@ -166,6 +180,14 @@ impl Database {
             let _ = self.execute("ROLLBACK", []);
         }
         self.conn.is_autocommit()
+    }
+}
+
+impl Prepared<'_> {
+    /// Executes it; returns how many rows it changed.
+    pub(crate) fn execute(&mut self, params: impl Params) -> Result<usize, Failure> {
+        self.metrics.statements.inc();
+        Ok(self.statement.execute(params)?)
     }
 }
 

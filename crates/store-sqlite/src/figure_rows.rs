@@ -1,7 +1,8 @@
 //! Rows of figures: how counts are added to them, and how they are read.
 
-use std::{collections::BTreeMap, collections::HashMap, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
+use hashbrown::HashMap;
 use rusqlite::{Connection, Row};
 use tidings_domain::{
     company::CompanyId,

@@ -1,7 +1,8 @@
 //! Loading: what memory holds of the committed state, read from the database when it is opened.
 
-use std::{collections::HashMap, sync::Arc, sync::atomic::Ordering};
+use std::{sync::Arc, sync::atomic::Ordering};
 
+use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 use tidings_domain::api_key::{ApiKey, KeyHash};
 use tidings_store::{Position, Sealer};

@@ -5,14 +5,12 @@
 //! The writer alone changes it, after a commit; everybody else reads. What only the writer needs
 //! (which deliveries wait, the next numbers) is in [`crate::state`].
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64},
 };
 
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use tidings_domain::{
     api_key::{ApiKey, KeyHash},

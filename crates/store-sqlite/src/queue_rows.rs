@@ -1,6 +1,10 @@
 //! Rows of the queue: who holds one, and how a dead one leaves.
 
-use crate::{database::Database, failure::Failure, memory::Seq};
+use crate::{
+    database::{Database, Prepared},
+    failure::Failure,
+    memory::Seq,
+};
 
 /// The holder of a row that nobody works on.
 pub(crate) const FREE: i64 = 0;
@@ -14,26 +18,41 @@ pub(crate) struct Held {
     pub(crate) holder: i64,
 }
 
-/// The statement of [`delete`].
+/// The statement of [`Deletion`].
 pub(crate) const DELETE: &str =
     "DELETE FROM queue WHERE position = ? AND subscription = ? AND round = ? AND holder = ?";
-/// The statement of [`lease`].
+/// The statement of [`Leasing`].
 pub(crate) const LEASE: &str =
     "UPDATE queue SET holder = ? WHERE position = ? AND subscription = ? AND round = ?";
 
-/// Gives a row to a holder.
-pub(crate) fn lease(db: &Database, row: Held) -> Result<(), Failure> {
-    let params = (row.holder, row.position, row.subscription, row.round);
-    db.execute(LEASE, params).map(drop)
+/// Gives rows to holders, one after the other.
+pub(crate) struct Leasing<'d>(Prepared<'d>);
+
+/// Drops rows that somebody holds, one after the other.
+pub(crate) struct Deletion<'d>(Prepared<'d>);
+
+impl<'d> Leasing<'d> {
+    pub(crate) fn begin(db: &'d Database) -> Result<Self, Failure> {
+        Ok(Self(db.prepare(LEASE)?))
+    }
+
+    /// Gives a row to its holder.
+    pub(crate) fn lease(&mut self, row: Held) -> Result<(), Failure> {
+        let params = (row.holder, row.position, row.subscription, row.round);
+        self.0.execute(params).map(drop)
+    }
 }
 
-/// Drops a row that somebody holds; false where they do not.
-pub(crate) fn delete(db: &Database, row: Held) -> Result<bool, Failure> {
-    let deleted = db.execute(
-        DELETE,
-        (row.position, row.subscription, row.round, row.holder),
-    )?;
-    Ok(deleted == 1)
+impl<'d> Deletion<'d> {
+    pub(crate) fn begin(db: &'d Database) -> Result<Self, Failure> {
+        Ok(Self(db.prepare(DELETE)?))
+    }
+
+    /// Drops a row; false where its holder does not hold it.
+    pub(crate) fn delete(&mut self, row: Held) -> Result<bool, Failure> {
+        let params = (row.position, row.subscription, row.round, row.holder);
+        Ok(self.0.execute(params)? == 1)
+    }
 }
 
 /// Drops a dead row that somebody holds, or keeps it for the trace alone.
@@ -45,7 +64,7 @@ pub(crate) fn end(db: &Database, row: Held) -> Result<(), Failure> {
         (row.position, row.subscription, row.round, row.holder),
     )?;
     if kept == 0 {
-        delete(db, row)?;
+        Deletion::begin(db)?.delete(row)?;
     }
     Ok(())
 }

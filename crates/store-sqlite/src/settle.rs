@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     health,
     memory::{Entry, Seq},
-    queue_rows::{self, Held},
+    queue_rows::{self, Deletion, Held},
     subscription_rows,
 };
 
@@ -40,7 +40,11 @@ pub(crate) fn settle<'b>(
     outcomes: &'b Outcomes,
 ) -> Result<Vec<Settled>, Failure> {
     let cases = look_up(batch, &outcomes.lines)?;
-    cases.iter().map(|case| settle_one(batch, case)).collect()
+    let mut deletion = Deletion::begin(batch.db()?)?;
+    let settled = cases
+        .iter()
+        .map(|case| settle_one(batch, &mut deletion, case));
+    settled.collect()
 }
 
 /// Frees deliveries without an attempt, or drops those that were ended.
@@ -112,7 +116,11 @@ fn owner_of(
     }
 }
 
-fn settle_one<'b>(batch: &mut Batch<'_, 'b>, case: &Case<'b>) -> Result<Settled, Failure> {
+fn settle_one<'b>(
+    batch: &mut Batch<'_, 'b>,
+    deletion: &mut Deletion<'_>,
+    case: &Case<'b>,
+) -> Result<Settled, Failure> {
     let settlement = &case.line.settlement;
     // Asked again for each: one before it may have ended the subscription.
     let live = batch.is_live(case.entry.as_ref(), settlement.epoch);
@@ -138,7 +146,7 @@ fn settle_one<'b>(batch: &mut Batch<'_, 'b>, case: &Case<'b>) -> Result<Settled,
             retry(batch, case.line, place, due)?
         }
         _ => {
-            let deleted = queue_rows::delete(batch.db()?, place)?;
+            let deleted = deletion.delete(place)?;
             if deleted && live {
                 batch.owe_less(subscription, 1);
             }

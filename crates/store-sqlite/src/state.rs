@@ -1,8 +1,9 @@
 //! What the writer alone keeps in memory: the next numbers, and what waits. And how it counts what is
 //! owed, which others read.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
+use hashbrown::HashMap;
 use tidings_store::Position;
 
 use crate::{

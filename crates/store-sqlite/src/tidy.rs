@@ -5,8 +5,7 @@
 //! transaction of at most [`ROWS_MAX`] rows per table; the caller comes back as long as more
 //! remains.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 use tidings_domain::{id::ApiKeyId, time::UtcMillis};
 use tidings_store::{Position, Retention};

@@ -6,7 +6,9 @@
 //! So notes may be taken before a commit, and only raising or removing must be undone when a
 //! transaction fails.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use crate::memory::Seq;
 

@@ -2,11 +2,9 @@
 //!
 //! It holds committed state alone; who changes it, and when, is the store's affair.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
+use hashbrown::HashMap;
 use tidings_domain::{
     breaker::BreakerState,
     company::CompanyId,

@@ -1,8 +1,9 @@
 //! Figures that were counted and not yet written down: what a store adds to what is in its table,
 //! and what it writes there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use tidings_domain::{
     company::CompanyId,
     figures::{Figures, Resolution},

@@ -8,14 +8,12 @@
 //! and says when that bound has room again ([`Handover::take_look`]): only then is a claim worth
 //! its statement.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use tidings_domain::{company::CompanyId, id::SubscriptionId};
 use tokio::sync::Notify;

@@ -1,10 +1,8 @@
 //! The signal that an event arrived, per company, for those who wait.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::sync::{Arc, Weak};
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tidings_domain::company::CompanyId;
 use tokio::sync::Notify;
