@@ -24,7 +24,7 @@ use crate::{
     openapi::CompanyIdSchema,
     overload::AnswerRoom,
     problem::Problem,
-    publish::{Draft, ENVELOPE_OWN_BYTES_MAX, append},
+    publish::{Draft, ENVELOPE_OWN_BYTES_MAX, append, finish},
     state::Api,
     values,
 };
@@ -107,8 +107,9 @@ pub(crate) async fn publish_batch(
             Err(format!("must have 1 to {BATCH_EVENTS_MAX} events").into())
         }
     });
-    let batch = read_items(&api, caller, &mut form, items.unwrap_or_default(), in_query)?;
-    let (company, drafts) = form.finish(batch)?;
+    let items = items.unwrap_or_default();
+    let (company, drafts) = read_items(&api, caller, &mut form, items, in_query)?;
+    let (company, drafts) = finish(&api, Kind::Batch, form, company, drafts).await?;
     // As for a single event.
     let mut room = AnswerRoom::none_yet(caller.company.as_ref());
     let own_bytes = drafts.len() * ENVELOPE_OWN_BYTES_MAX;
@@ -120,15 +121,15 @@ pub(crate) async fn publish_batch(
     Ok(large_answer::pin(stored.mark(response), room))
 }
 
-/// Reads the events and finds the one company that they belong to. None, and noted in `form`,
-/// where something is not allowed.
+/// Reads the events and finds the one company that they belong to. What is not allowed is none, and
+/// noted in `form`.
 fn read_items<'a>(
     api: &Api,
     caller: &ApiKey,
     form: &mut Form<'a>,
     items: Vec<&'a RawValue>,
     in_query: Option<CompanyId>,
-) -> Result<Option<(CompanyId, Vec<Draft<'a>>)>, Problem> {
+) -> Result<(Option<CompanyId>, Vec<Option<Draft<'a>>>), Problem> {
     let item_bytes_max = api.limits.event_bytes_max;
     let mut read = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
@@ -164,10 +165,10 @@ fn read_items<'a>(
             }
             _ => {}
         }
-        drafts.extend(draft);
+        drafts.push(draft);
         form.absorb(inner);
     }
-    Ok(company.map(|company| (company, drafts)))
+    Ok((company, drafts))
 }
 
 /// The company that key, body or query name for the whole batch.

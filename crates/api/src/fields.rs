@@ -203,6 +203,17 @@ impl<'a> Form<'a> {
         self.errors.append(&mut inner.errors);
     }
 
+    /// Whether nothing is wrong so far, members that are no fields of the request included.
+    pub(crate) fn is_sound(&mut self) -> bool {
+        self.refuse_unread();
+        self.errors.is_empty()
+    }
+
+    /// Notes what else is wrong; pointers begin at the body.
+    pub(crate) fn refuse_all(&mut self, errors: Vec<FieldError>) {
+        self.errors.extend(errors);
+    }
+
     /// What was read, if nothing was wrong. `value` is none only where something was.
     pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<T, Problem> {
         self.refuse_unread();

@@ -110,6 +110,11 @@ impl PayloadCheck {
         known.changes += 1;
     }
 
+    /// Whether payloads that break their schema are refused.
+    pub(crate) fn refuses(&self) -> bool {
+        self.mode == CatalogEnforcement::Reject
+    }
+
     /// What is wrong with payloads of these types, each at the pointer of its event within the
     /// request. Empty where nothing is, or where nobody wants to know.
     pub(crate) async fn judge<'e>(

@@ -11,7 +11,7 @@ use tidings_domain::{
     api_key::Scope, company::CompanyId, event::Event, event_type::EventType, id::EventId,
     json_object::JsonObject, time::UtcMillis,
 };
-use tidings_store::{Appended, Publication};
+use tidings_store::{Appended, Publication, StoreError};
 use utoipa::ToSchema;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     large_answer,
     openapi::{CompanyIdSchema, MetadataSchema, PayloadSchema},
     overload::AnswerRoom,
-    problem::{Code, Problem},
+    problem::{Code, FieldError, Problem},
     state::Api,
     values,
 };
@@ -135,17 +135,54 @@ pub(crate) async fn publish(
     let mut form = Form::read(&body.bytes)?;
     let draft = Draft::read(&mut form);
     let company = caller::company_for(caller, &mut form, in_query)?;
-    let (draft, company) = form.finish(draft.zip(company))?;
+    let (company, drafts) = finish(&api, Kind::Single, form, company, vec![draft]).await?;
     // Before anything is stored: a publisher who is refused may send it again.
     let mut room = AnswerRoom::none_yet(caller.company.as_ref());
     room.grow_to(&api.overload, body.bytes.len() + ENVELOPE_OWN_BYTES_MAX)?;
-    let stored = append(&api, &call.headers, Kind::Single, company, vec![draft]).await?;
+    let stored = append(&api, &call.headers, Kind::Single, company, drafts).await?;
     let [event] = stored.events.as_slice() else {
         return Err(Problem::internal("one event did not come back as one"));
     };
     let location = format!("/api/v1/events/{}", event.id());
     let response = answer::created(answer::json_bytes(event.json().clone()), location);
     Ok(large_answer::pin(stored.mark(response), room))
+}
+
+/// What was read, if nothing was wrong with it; else all that was, the schemas of the catalog
+/// included. A draft is none where its type or its payload could not be read.
+pub(crate) async fn finish<'a>(
+    api: &Api,
+    kind: Kind,
+    mut form: Form<'a>,
+    company: Option<CompanyId>,
+    drafts: Vec<Option<Draft<'a>>>,
+) -> Result<(CompanyId, Vec<Draft<'a>>), Problem> {
+    if !form.is_sound() && api.payload_check.refuses() {
+        let now = api.clock.now();
+        let readable = drafts.iter().enumerate();
+        let readable = readable.filter_map(|(index, draft)| Some((index, draft.as_ref()?)));
+        let judged = judge(api, kind, readable, now).await;
+        // The request is refused anyway; that the store does not answer is told to a better one.
+        form.refuse_all(judged.unwrap_or_default());
+    }
+    form.finish(company.zip(drafts.into_iter().collect()))
+}
+
+/// What is wrong with the payloads of drafts by the schemas of their types.
+async fn judge<'a>(
+    api: &Api,
+    kind: Kind,
+    drafts: impl Iterator<Item = (usize, &'a Draft<'a>)>,
+    now: UtcMillis,
+) -> Result<Vec<FieldError>, StoreError> {
+    let pointer = |index: usize| match kind {
+        Kind::Single => String::new(),
+        Kind::Batch => format!("/events/{index}"),
+    };
+    let payloads = drafts.map(|(index, draft)| (pointer(index), &draft.event_type, draft.payload));
+    api.payload_check
+        .judge(api.store.as_ref(), now, payloads)
+        .await
 }
 
 /// Events that are durable.
@@ -200,17 +237,7 @@ pub(crate) async fn append(
     let running = promise.as_ref();
     let running = running.map(|promise| api.in_flight.begin(&company, &promise.key));
     let _running = running.transpose()?;
-    let pointer = |index: usize| match kind {
-        Kind::Single => String::new(),
-        Kind::Batch => format!("/events/{index}"),
-    };
-    let payloads = drafts.iter().enumerate();
-    let payloads =
-        payloads.map(|(index, draft)| (pointer(index), &draft.event_type, draft.payload));
-    let violations = api
-        .payload_check
-        .judge(api.store.as_ref(), now, payloads)
-        .await?;
+    let violations = judge(api, kind, drafts.iter().enumerate(), now).await?;
     if !violations.is_empty() {
         // What was accepted stays so, however the catalog has changed since.
         let used = match &promise {

@@ -180,6 +180,33 @@ async fn payloads_are_judged_where_that_is_asked_for() {
     }
 }
 
+/// Violations are told beside everything else that is wrong, of each event that can be read.
+#[tokio::test]
+async fn violations_are_listed_with_the_other_errors() {
+    let app = enforcing(CatalogEnforcement::Reject);
+    let key = app.admin("acme").await;
+    let schema = json!({"schema": {"properties": {"amount": {"minimum": 0}}}});
+    put(&app, BOOTSTRAP, "case.opened", &schema).await;
+    let bad =
+        json!({"type": "case.opened", "payload": {"amount": -1}, "createdUtc": "soon", "x": 1});
+    let answer = app.post(&key, EVENTS, &bad.to_string()).await;
+    let mut pointers = answer.invalid();
+    pointers.sort();
+    assert_eq!(pointers, ["/createdUtc", "/payload/amount", "/x"]);
+    let unreadable = json!({"type": "case.opened", "payload": []});
+    let batch = json!({"events": [unreadable, bad]}).to_string();
+    let answer = app.post(&key, &format!("{EVENTS}/batch"), &batch).await;
+    let mut pointers = answer.invalid();
+    pointers.sort();
+    let expected = [
+        "/events/0/payload",
+        "/events/1/createdUtc",
+        "/events/1/payload/amount",
+        "/events/1/x",
+    ];
+    assert_eq!(pointers, expected);
+}
+
 #[tokio::test]
 async fn a_change_holds_at_once_for_all_who_publish_at_the_same_time() {
     let app = enforcing(CatalogEnforcement::Reject);
