@@ -78,16 +78,17 @@ struct AttemptView<'a> {
     #[schema(pattern = "^(succeeded|failed)$", example = "failed")]
     outcome: &'static str,
     /// The status of the answer; null where there was none.
-    #[schema(example = 503)]
+    #[schema(required = true, example = 503)]
     status_code: Option<u16>,
     /// Null, or why it failed.
-    #[schema(value_type = Option<String>, example = "status",
+    #[schema(required = true, value_type = Option<String>, example = "status",
         pattern = "^(timeout|dns|connect|tls|blockedAddress|redirect|protocol|status)$")]
     error: Option<&'static str>,
     /// From connecting to the verdict.
     #[schema(example = 42)]
     elapsed_ms: u32,
     /// The body of the answer, at most 4000 characters; null where there was none.
+    #[schema(required = true)]
     response_body: Option<&'a str>,
     /// Whether there was more of it.
     response_body_truncated: bool,
@@ -101,7 +102,7 @@ struct AttemptView<'a> {
     #[schema(value_type = std::collections::HashMap<String, String>)]
     response_headers: HeaderObject<'a>,
     /// When the next attempt is due; null after the last.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
     next_attempt_utc: Option<UtcMillis>,
 }
 

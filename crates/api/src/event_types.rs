@@ -43,10 +43,10 @@ pub(crate) struct TypeView<'a> {
     #[schema(example = "A client was added.")]
     description: &'a str,
     /// A payload as it may be.
-    #[schema(value_type = Option<Object>, example = json!({"client_id": "cl_20417"}))]
+    #[schema(required = true, value_type = Option<Object>, example = json!({"client_id": "cl_20417"}))]
     sample_payload: Option<&'a RawValue>,
     /// What payloads must be like: a JSON Schema (2020-12).
-    #[schema(value_type = Option<Object>, example = json!(null))]
+    #[schema(required = true, value_type = Option<Object>, example = json!(null))]
     schema: Option<&'a RawValue>,
     /// Whether it should not be used any more.
     deprecated: bool,

@@ -58,19 +58,19 @@ struct KeyView {
     #[schema(example = "billing service")]
     name: String,
     /// Whose it is; null for the platform's own.
-    #[schema(value_type = Option<String>, example = "acme")]
+    #[schema(required = true, value_type = Option<String>, example = "acme")]
     company_id: Option<CompanyId>,
     /// What it allows.
     #[schema(value_type = Vec<String>, example = json!(["events:write"]))]
     scopes: Vec<Scope>,
     /// When it ends; null for never.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
     expires_utc: Option<UtcMillis>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime, example = "2026-11-23T08:30:00.000Z")]
     created_utc: UtcMillis,
     /// When it was last used, to the minute or so; null for never.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
     last_used_utc: Option<UtcMillis>,
 }
 
@@ -97,7 +97,7 @@ struct MeView<'a> {
     #[schema(example = "billing service")]
     name: &'a str,
     /// Whose it is; null for the platform's own.
-    #[schema(value_type = Option<String>, example = "acme")]
+    #[schema(required = true, value_type = Option<String>, example = "acme")]
     company_id: Option<&'a CompanyId>,
     /// What it allows.
     #[schema(value_type = Vec<String>, example = json!(["events:write"]))]

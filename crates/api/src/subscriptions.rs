@@ -84,18 +84,19 @@ pub(crate) struct SubscriptionView {
     #[schema(value_type = Vec<String>, example = json!(["client.*", "invoice.paid"]))]
     event_types: EventTypes,
     /// A note.
+    #[schema(required = true)]
     description: Option<String>,
     /// Whether it receives anything.
     enabled: bool,
     /// Why the server disabled it: `gone` (the receiver answered 410) or `failing` (it did nothing
     /// but fail for five days). Null where it did not.
-    #[schema(value_type = Option<String>, example = json!(null))]
+    #[schema(required = true, value_type = Option<String>, example = json!(null))]
     disabled_reason: Option<&'static str>,
     /// Who manages it.
     #[schema(value_type = String, pattern = "^(api|portal|zapier|n8n|make)$", example = "api")]
     managed_by: &'static str,
     /// How many attempts a second it gets at the most; null for as many as it takes.
-    #[schema(value_type = Option<u16>, minimum = 1, maximum = 10_000, example = json!(null))]
+    #[schema(required = true, value_type = Option<u16>, minimum = 1, maximum = 10_000, example = json!(null))]
     max_per_second: Option<u16>,
     /// Its circuit breaker: `closed`, deliveries are made; `open`, it keeps failing and is left
     /// alone for a while; `halfOpen`, one delivery is made to see whether it works again.

@@ -49,12 +49,13 @@ struct TestView<'a> {
     /// Whether the receiver answered 2xx.
     success: bool,
     /// Its status; null where there was no answer.
-    #[schema(example = 200)]
+    #[schema(required = true, example = 200)]
     status_code: Option<u16>,
     /// From connecting to the verdict.
     #[schema(example = 42)]
     elapsed_ms: u32,
     /// The body of its answer, at most 4000 characters; null where there was no answer.
+    #[schema(required = true)]
     response_body: Option<&'a str>,
     /// Whether there was more of it.
     response_body_truncated: bool,
@@ -62,7 +63,7 @@ struct TestView<'a> {
     #[schema(example = "https://example.com/hooks")]
     target_url_used: &'a str,
     /// Null, or why it failed.
-    #[schema(value_type = Option<String>,
+    #[schema(required = true, value_type = Option<String>,
         pattern = "^(timeout|dns|connect|tls|blockedAddress|redirect|protocol|status)$")]
     error: Option<&'static str>,
 }

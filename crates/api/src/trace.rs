@@ -49,11 +49,13 @@ struct DeliveryView {
     /// Attempts so far.
     attempts: u32,
     /// When the next one is due; null where there is none.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
     next_attempt_utc: Option<UtcMillis>,
     /// The last attempt's status; null where it had none.
+    #[schema(required = true)]
     last_status_code: Option<u16>,
     /// The last attempt's error; null where it succeeded.
+    #[schema(required = true)]
     last_error: Option<&'static str>,
 }
 
