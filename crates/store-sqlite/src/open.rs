@@ -152,6 +152,7 @@ pub(crate) fn lock(path: &Path) -> Result<ServerLock, OpenError> {
 /// Opens the file, checks that it is ours, and brings it to the newest schema.
 pub(crate) fn open_and_migrate(path: &Path) -> Result<Opened, OpenError> {
     let fail = |error| open_error(path, &error);
+    make_private(path);
     let mut conn = database::create(path).map_err(fail)?;
     let from = check(path, schema::look(&conn).map_err(fail)?)?;
     if conn.is_readonly("main").map_err(fail)? {
@@ -185,6 +186,16 @@ pub(crate) fn open_and_migrate(path: &Path) -> Result<Opened, OpenError> {
         conn,
         report: MigrationReport { from, to },
     })
+}
+
+/// Makes the file where there is none, for its owner alone: it holds what companies publish. SQLite
+/// gives its log the same mode. Where that fails, opening the file will say why.
+fn make_private(path: &Path) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
 }
 
 /// Makes sure that the key is the database's own; a new database takes it on. Returns the check

@@ -45,6 +45,22 @@ async fn everything_is_there_after_a_clean_end() {
     assert_eq!(stage.store.backlog().await.unwrap().owed, 3);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_stored_is_readable_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = Directory::new();
+    let stage = Stage::open(&directory.database());
+    let publication = stage.publication(1);
+    assert_eq!(stage.store.append(publication).await, Ok(Appended::Stored));
+    for file in ["db", "db-wal"] {
+        let path = directory.database().with_extension(file);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
 #[tokio::test]
 async fn a_crash_loses_nothing_that_was_answered() {
     let directory = Directory::new();
