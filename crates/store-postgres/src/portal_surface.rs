@@ -10,8 +10,7 @@ use tidings_domain::{
     time::UtcMillis,
 };
 use tidings_store::{
-    AuditLog, AuditPage, AuditQuery, CompanyBacklog, Dashboards, FigureRow, FigureScope, Position,
-    StoreError,
+    AuditLog, AuditPage, AuditQuery, CompanyBacklog, Dashboards, FigureRow, FigureScope, StoreError,
 };
 
 use crate::{
@@ -86,11 +85,5 @@ impl Dashboards for PostgresStore {
         let client = database::borrow(&self.inner.pool).await?;
         let db = Database::new(&client, &self.inner.memory.metrics);
         Ok(log_places::recent_types(&db, company).await?)
-    }
-
-    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError> {
-        let client = database::borrow(&self.inner.pool).await?;
-        let db = Database::new(&client, &self.inner.memory.metrics);
-        Ok(log_places::position_before(&db, time).await?)
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     database::{self, Database},
     health, key_rows,
     keys::{self, Revocation},
-    placed_attempts, poll,
+    log_places, placed_attempts, poll,
     redelivery::{self, Redelivery, Replay},
     replay_count::{self, Count},
     reserve, search, subscription_reads,
@@ -64,6 +64,12 @@ impl EventLog for PostgresStore {
         let client = database::borrow(&self.inner.pool).await?;
         let db = Database::new(&client, &self.inner.memory.metrics);
         Ok(poll::head(&db).await?)
+    }
+
+    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError> {
+        let client = database::borrow(&self.inner.pool).await?;
+        let db = Database::new(&client, &self.inner.memory.metrics);
+        Ok(log_places::position_before(&db, time).await?)
     }
 
     async fn event(

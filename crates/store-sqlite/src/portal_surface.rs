@@ -18,7 +18,7 @@ use tidings_domain::{
 };
 use tidings_store::{
     AuditLog, AuditPage, AuditQuery, CompanyBacklog, Dashboards, FigureRow, FigureScope, Link,
-    People, Position, Session, SessionsOf, StoreError, User, UserDeleted, UserMade,
+    People, Session, SessionsOf, StoreError, User, UserDeleted, UserMade,
 };
 
 use crate::{
@@ -27,7 +27,6 @@ use crate::{
     failure::Failure,
     figure_rows, links,
     memory::Memory,
-    places,
     sessions::{self, Ending, Opening},
     store::Inner,
     users::{self, Creation, NewPassword, Removal},
@@ -241,11 +240,6 @@ impl Dashboards for SqliteStore {
     async fn recent_types(&self, company: &CompanyId) -> Result<Vec<EventType>, StoreError> {
         let company = company.clone();
         let read = move |conn: &_| dashboards::recent_types(conn, &company);
-        self.inner.readers.read(read).await
-    }
-
-    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError> {
-        let read = move |conn: &_| places::position_before(conn, time);
         self.inner.readers.read(read).await
     }
 }

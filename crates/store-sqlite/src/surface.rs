@@ -33,7 +33,7 @@ use crate::{
     attempt_rows::Line,
     attempts, backlog, claim,
     health::{self, Failing, HealthNote},
-    key_rows, keys, leases, poll, probe,
+    key_rows, keys, leases, places, poll, probe,
     redelivery::{self, Redelivery},
     search, settle, subscription_reads,
     subscriptions::{self, Deletion, Rotation, Target, Update},
@@ -80,6 +80,11 @@ impl EventLog for SqliteStore {
 
     async fn head(&self) -> Result<Position, StoreError> {
         Ok(self.inner.memory.head.load(Ordering::Acquire))
+    }
+
+    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError> {
+        let read = move |conn: &_| places::position_before(conn, time);
+        self.inner.readers.read(read).await
     }
 
     async fn event(

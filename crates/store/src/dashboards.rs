@@ -15,7 +15,7 @@ use tidings_domain::{
     time::UtcMillis,
 };
 
-use crate::{Backlog, Position, StoreError};
+use crate::{Backlog, StoreError};
 
 /// Whose figures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,10 +96,4 @@ pub trait Dashboards: Send + Sync + 'static {
 
     /// The event types among a company's newest events (some thousands), in alphabetical order.
     async fn recent_types(&self, company: &CompanyId) -> Result<Vec<EventType>, StoreError>;
-
-    /// A position behind which every event lies, of whichever company, that was stored at `time` or
-    /// later; 0 where there is none. It is that of the last event before the first of these, and
-    /// where many were stored around that time, of one up to a minute earlier. Answers by
-    /// searching, so in the same time however long the log is.
-    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError>;
 }

@@ -148,6 +148,12 @@ pub trait EventLog: Send + Sync + 'static {
     /// The highest position that has been given out: where `cursor=now` starts.
     async fn head(&self) -> Result<Position, StoreError>;
 
+    /// A position behind which every event lies, of whichever company, that was stored at `time` or
+    /// later; 0 where there is none. It is that of the last event before the first of these, and
+    /// where many were stored around that time, of one up to a minute earlier. Answers by
+    /// searching, so in the same time however long the log is.
+    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError>;
+
     /// One event; `company` none for whoever's it is.
     async fn event(
         &self,

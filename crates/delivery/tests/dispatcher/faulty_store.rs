@@ -339,6 +339,10 @@ impl EventLog for FaultyStore {
         self.inner.head().await
     }
 
+    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError> {
+        self.inner.position_before(time).await
+    }
+
     async fn event(
         &self,
         company: Option<&CompanyId>,

@@ -149,10 +149,6 @@ impl Dashboards for FaultyStore {
     async fn recent_types(&self, company: &CompanyId) -> Result<Vec<EventType>, StoreError> {
         self.inner.recent_types(company).await
     }
-
-    async fn position_before(&self, time: UtcMillis) -> Result<Position, StoreError> {
-        self.inner.position_before(time).await
-    }
 }
 
 #[async_trait]
