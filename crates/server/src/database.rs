@@ -22,7 +22,7 @@ use tidings_store_sqlite::{SqliteOptions, SqliteSource, SqliteStore};
 
 use crate::{
     clock::FollowingClock,
-    config::{DatabaseConfig, DatabaseUrl, PostgresUrl, SecretText},
+    config::{ConnectionsConfig, DatabaseConfig, DatabaseUrl, PostgresUrl, SecretText},
     encryption_key,
     node::Surroundings,
 };
@@ -55,6 +55,7 @@ pub(crate) struct Migrated {
 /// Opens the database for a server.
 pub(crate) async fn open(
     config: &DatabaseConfig,
+    connections: &ConnectionsConfig,
     surroundings: &Surroundings,
     metrics: StoreMetrics,
 ) -> anyhow::Result<Opened> {
@@ -62,7 +63,10 @@ pub(crate) async fn open(
     let name = url.to_string();
     match &url {
         DatabaseUrl::Sqlite(path) => open_sqlite(path, name, config, surroundings, metrics).await,
-        DatabaseUrl::Postgres(url) => open_postgres(url, name, config, surroundings, metrics).await,
+        DatabaseUrl::Postgres(url) => {
+            let most = connections.database_connections.0;
+            open_postgres(url, name, config, most, surroundings, metrics).await
+        }
     }
 }
 
@@ -186,6 +190,7 @@ async fn open_postgres(
     url: &PostgresUrl,
     name: String,
     config: &DatabaseConfig,
+    connections_max: usize,
     surroundings: &Surroundings,
     metrics: StoreMetrics,
 ) -> anyhow::Result<Opened> {
@@ -203,7 +208,7 @@ async fn open_postgres(
         clock_offset_ms: clock.ahead_ms(),
         metrics,
         writer_queue_max: WRITER_QUEUE_MAX,
-        connections_max: config.database_connections.0,
+        connections_max,
     };
     let store = PostgresStore::open(options).await?;
     Ok(Opened {

@@ -77,7 +77,13 @@ impl Node {
             cursor_key,
             clock,
             name: database,
-        } = database::open(&config.database, &surroundings, store_metrics).await?;
+        } = database::open(
+            &config.database,
+            &config.connections,
+            &surroundings,
+            store_metrics,
+        )
+        .await?;
         // From here on nobody goes by any other.
         surroundings.clock = clock;
         metrics::register(

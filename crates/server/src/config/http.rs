@@ -73,8 +73,9 @@ pub(crate) struct HttpConfig {
 
     /// Requests per minute that each API key may make, by class; off unless given
     ///
-    /// The classes are read, write (changes of subscriptions and keys) and publish; one that is not
-    /// named is not limited. Each server counts for itself. Example: read=600,write=60,publish=6000
+    /// The classes are read, publish and write (every other change: of subscriptions, keys and event
+    /// types, tests, replays, links into the portal); one that is not named is not limited. Each
+    /// server counts for itself. Example: read=600,write=120,publish=6000
     #[arg(long, env = "TIDINGS_RATE_LIMIT", value_name = "CLASS=N,…")]
     pub(crate) rate_limit: Option<RateLimitConfig>,
 

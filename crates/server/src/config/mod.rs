@@ -31,7 +31,7 @@ pub(crate) use logging::LogConfig;
 pub(crate) use portal::PortalConfig;
 pub(crate) use secret_text::SecretText;
 pub(crate) use span::Span;
-pub(crate) use storage::{DatabaseConfig, DatabaseText, RetentionConfig};
+pub(crate) use storage::{ConnectionsConfig, DatabaseConfig, DatabaseText, RetentionConfig};
 
 use crate::commands::Cli;
 
@@ -67,6 +67,8 @@ pub(crate) struct ServeConfig {
     pub(crate) portal: PortalConfig,
     #[command(flatten)]
     pub(crate) database: DatabaseConfig,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionsConfig,
     #[command(flatten)]
     pub(crate) retention: RetentionConfig,
     #[command(flatten)]

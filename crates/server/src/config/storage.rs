@@ -25,8 +25,8 @@ pub(crate) struct DatabaseConfig {
     /// `sqlite3 PATH ".backup COPY"` while the server runs, or copy it when it does not.
     ///
     /// postgres://… is a database of PostgreSQL 14 or later that any number of servers share. Make
-    /// it with `createdb tidings`; the tables are made on first start. Give every server the same
-    /// address and the same TIDINGS_ENCRYPTION_KEY. With ?sslmode=require it speaks TLS or not at
+    /// it with `createdb --owner=USER --encoding=UTF8 --template=template0 tidings`; the tables are
+    /// made on first start. Give every server the same address and the same TIDINGS_ENCRYPTION_KEY. With ?sslmode=require it speaks TLS or not at
     /// all, without it TLS where PostgreSQL offers it, with ?sslmode=disable never. Others on the
     /// machine can see flags: give an address with a password as TIDINGS_DATABASE or in the file,
     /// or leave it out and set PGPASSWORD.
@@ -42,20 +42,6 @@ pub(crate) struct DatabaseConfig {
         hide_default_value = true
     )]
     database: DatabaseText,
-
-    /// How many connections to PostgreSQL this server may have, at least 4
-    ///
-    /// One writes, one listens to the other servers, two (of fewer than six, one) are kept for what
-    /// deliveries depend on, and the rest are lent to whoever reads or changes something: what finds
-    /// none free for 5 s is answered with 503. All servers together must stay below PostgreSQL's
-    /// max_connections.
-    #[arg(
-        long,
-        env = "TIDINGS_DATABASE_CONNECTIONS",
-        value_name = "N",
-        default_value = "10"
-    )]
-    pub(crate) database_connections: Connections,
 
     /// A PEM file with certificates of authorities to trust for PostgreSQL beside the system's
     ///
@@ -113,6 +99,25 @@ pub(crate) struct RetentionConfig {
     pub(crate) log_retention: Keep,
 }
 
+/// How much of a shared database a server takes.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Storage")]
+pub(crate) struct ConnectionsConfig {
+    /// How many connections to PostgreSQL this server may have, at least 4
+    ///
+    /// One writes, one listens to the other servers, two (of fewer than six, one) are kept for what
+    /// deliveries depend on, and the rest are lent to whoever reads or changes something: what finds
+    /// none free for 5 s is answered with 503. All servers together must stay below PostgreSQL's
+    /// max_connections.
+    #[arg(
+        long,
+        env = "TIDINGS_DATABASE_CONNECTIONS",
+        value_name = "N",
+        default_value = "10"
+    )]
+    pub(crate) database_connections: Connections,
+}
+
 /// The database's address as it was given; not shown, as it may hold a password.
 #[derive(Clone)]
 pub(crate) struct DatabaseText(String);
@@ -148,7 +153,7 @@ impl FromStr for Connections {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        /// The writer's, the listener's, and two to lend: nobody may have to wait for himself.
+        /// The writer's, the listener's, one for what deliveries depend on, and one to lend.
         const LEAST: usize = 4;
         /// More processes than this are no help to any PostgreSQL.
         const MOST: usize = 1000;
