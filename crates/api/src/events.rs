@@ -91,7 +91,7 @@ pub(crate) async fn list(State(api): State<Arc<Api>>, call: Call) -> Result<Resp
         query,
         place,
         wait_seconds,
-    } = listing(&api, &call, None).await?;
+    } = listing(&api, &call, Reading::Poll).await?;
     let (page, room) = if query.order == Order::Ascending && wait_seconds > 0 {
         let wait = Duration::from_secs(wait_seconds.into());
         let read = read_or_wait(&api, &call, query, wait).await?;
@@ -114,16 +114,23 @@ pub(crate) struct EventListing {
     wait_seconds: u32,
 }
 
-/// Reads what a request asks of the log. A stream says what its reader saw last, if anything;
-/// that goes before a cursor in the query, which browsers repeat as it was.
-#[expect(
-    clippy::option_option,
-    reason = "a stream whose reader saw nothing yet is not a poll"
-)]
+/// How the log is read.
+pub(crate) enum Reading {
+    /// Page by page.
+    Poll,
+    /// As a stream. What its reader saw last, if anything, goes before a cursor in the query, which
+    /// browsers repeat as it was.
+    Stream {
+        /// The `Last-Event-ID`.
+        last_seen: Option<String>,
+    },
+}
+
+/// Reads what a request asks of the log.
 pub(crate) async fn listing(
     api: &Api,
     call: &Call,
-    stream: Option<Option<String>>,
+    reading: Reading,
 ) -> Result<EventListing, Problem> {
     let caller = call.caller(Scope::EventsRead)?;
     let mut query = call.query();
@@ -131,7 +138,7 @@ pub(crate) async fn listing(
     let types = query.list("type", EVENT_TYPES_MAX, EventTypePattern::parse);
     let wait_seconds = query.integer_in("wait", 0..=WAIT_SECONDS_MAX).unwrap_or(0);
     let mut since = None;
-    if let Some(last_seen) = stream {
+    if let Reading::Stream { last_seen } = reading {
         since = query.optional("sinceUtc", UtcMillis::parse);
         asked.stream_from(&mut query, last_seen);
     }

@@ -136,9 +136,9 @@ impl Asked {
             .open(text)
             .map_err(|error| invalid_cursor(format!("the cursor {error}")))?;
         if cursor.listing != listing.name
-            || listing.owner.is_some_and(|owner| owner != cursor.company)
+            || listing.owner.is_some_and(|owner| owner != cursor.owner)
         {
-            let detail = "the cursor belongs to another listing or company";
+            let detail = "the cursor belongs to another listing";
             return Err(invalid_cursor(detail.to_owned()));
         }
         if self.order.is_some_and(|order| order != cursor.order) {
@@ -154,7 +154,7 @@ impl Asked {
         }
         Ok(Place {
             listing: listing.name,
-            owner: cursor.company,
+            owner: cursor.owner,
             order: cursor.order,
             filters: cursor.filters,
             start: Start::After(cursor.position),
@@ -185,7 +185,7 @@ impl Place {
     pub(crate) fn cursor(&self, api: &Api, position: Position) -> String {
         api.cursor_key.seal(&Cursor {
             listing: self.listing.to_owned(),
-            company: self.owner.clone(),
+            owner: self.owner.clone(),
             order: self.order,
             filters: self.filters.clone(),
             position,

@@ -11,12 +11,6 @@ use tidings_domain::{attempt::Attempt, event::Event, subscription::Endpoint, tar
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetRefusal(pub String);
 
-impl std::fmt::Display for TargetRefusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Looking at targets and making one attempt by hand.
 #[async_trait]
 pub trait Outbound: Send + Sync + 'static {

@@ -22,7 +22,7 @@ use utoipa::IntoParams;
 use crate::{
     call::Call,
     caller,
-    events::{self, Counted, EventListing},
+    events::{self, Counted, EventListing, Reading},
     openapi::CompanyIdSchema,
     overload::StreamPermit,
     paging::Place,
@@ -94,7 +94,7 @@ pub(crate) async fn stream(State(api): State<Arc<Api>>, call: Call) -> Result<Re
     let last_seen = call.headers.get(LAST_EVENT_ID);
     // What is not ASCII is no cursor, as is the empty text.
     let last_seen = last_seen.map(|id| id.to_str().unwrap_or_default().to_owned());
-    let listing = events::listing(&api, &call, Some(last_seen)).await?;
+    let listing = events::listing(&api, &call, Reading::Stream { last_seen }).await?;
     let EventListing { query, place, .. } = listing;
     let permit = api.overload.admit_stream(&query.company)?;
     call.stand_aside();

@@ -31,7 +31,7 @@ use crate::{
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The most header fields of a response. A head of 64 KiB could have more, but only of fields that
 /// are nearly empty.
-pub const RESPONSE_FIELDS_MAX: usize = 1024;
+const RESPONSE_FIELDS_MAX: usize = 1024;
 /// The most addresses of one target that are tried in an attempt.
 const ADDRESSES_DIALLED_MAX: usize = 8;
 

@@ -31,8 +31,6 @@ use crate::{
     retry_after,
 };
 
-/// The time that an attempt gets by default, from resolving to the body's end.
-pub const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a connection may take to become ready for its next request once an answer is read. A
 /// receiver that answers before it has read the request keeps it busy; such a one is closed.
 const READY_WAIT: Duration = Duration::from_millis(20);

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the resolver may take for one name.
-pub const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why no delivery goes to a target, as a sentence for the user who wanted it there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum TargetRefusal {
         /// The name as it was given.
         name: String,
     },
-    /// The resolver did not answer within [`RESOLVE_TIMEOUT`]: nothing is known about the name.
+    /// The resolver did not answer in time: nothing is known about the name.
     #[error("the host {name} could not be checked because DNS did not answer; try again later")]
     ResolverSilent {
         /// The name as it was given.

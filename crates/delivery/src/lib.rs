@@ -35,11 +35,11 @@ mod tls;
 mod transport;
 mod wire;
 
-pub use connect::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX};
-pub use courier::{ATTEMPT_TIMEOUT_DEFAULT, Courier, CourierOptions};
+pub use connect::RESPONSE_HEAD_BYTES_MAX;
+pub use courier::{Courier, CourierOptions};
 pub use dispatcher::{Dispatcher, DispatcherOptions};
 pub use exchange::RESPONSE_BODY_BYTES_MAX;
-pub use guard::{RESOLVE_TIMEOUT, TargetRefusal};
+pub use guard::TargetRefusal;
 pub use health::DispatcherHealth;
 pub use metrics::DeliveryMetrics;
 pub use outgoing::USER_AGENT_VALUE;

@@ -32,8 +32,8 @@ pub enum Order {
 pub struct Cursor {
     /// Which listing: `events`, `subscriptions`, `attempts`.
     pub listing: String,
-    /// Whose.
-    pub company: String,
+    /// Whose: a company, or the subscription of a delivery log.
+    pub owner: String,
     /// In which order.
     pub order: Order,
     /// The listing's filters in a normal form, so that equal filters have equal text.
@@ -89,7 +89,7 @@ impl CursorKey {
         // serde_json cannot fail on strings and integers.
         let mut content = serde_json::to_vec(&(
             &cursor.listing,
-            &cursor.company,
+            &cursor.owner,
             order,
             &cursor.filters,
             cursor.position,
@@ -116,7 +116,7 @@ impl CursorKey {
         self.cross(*mac, content).ok_or(InvalidCursor)?;
         aws_lc_rs::constant_time::verify_slices_are_equal(mac, &self.mac(content))
             .map_err(|_| InvalidCursor)?;
-        let (listing, company, order, filters, position): (String, String, String, _, _) =
+        let (listing, owner, order, filters, position): (String, String, String, _, _) =
             serde_json::from_slice(content).map_err(|_| InvalidCursor)?;
         let order = if order == "d" {
             Order::Descending
@@ -125,7 +125,7 @@ impl CursorKey {
         };
         Ok(Cursor {
             listing,
-            company,
+            owner,
             order,
             filters,
             position,
@@ -141,11 +141,11 @@ mod tests {
     proptest! {
         #[test]
         fn reads_back_and_notices_every_change(
-            position: i64, company in "[a-z]{1,9}", filters: Vec<String>, at: usize, flip in 1..64_u8,
+            position: i64, owner in "[a-z]{1,9}", filters: Vec<String>, at: usize, flip in 1..64_u8,
         ) {
             let key = CursorKey::new(&[7; 32]);
             let cursor = Cursor {
-                listing: "events".into(), company, order: Order::Descending, filters, position,
+                listing: "events".into(), owner, order: Order::Descending, filters, position,
             };
             let text = key.seal(&cursor);
             prop_assert_eq!(key.open(&text), Ok(cursor.clone()));

@@ -33,7 +33,7 @@ impl Event {
         payload: JsonObject<'_>,
         metadata: JsonObject<'_>,
     ) -> Self {
-        Self::assemble(
+        Self::from_stored(
             id,
             event_type,
             created,
@@ -47,17 +47,6 @@ impl Event {
     /// [`Event::metadata`] gave when the event was appended.
     #[must_use]
     pub fn from_stored(
-        id: EventId,
-        event_type: EventType,
-        created: UtcMillis,
-        company: CompanyId,
-        payload: &str,
-        metadata: &str,
-    ) -> Self {
-        Self::assemble(id, event_type, created, company, payload, metadata)
-    }
-
-    fn assemble(
         id: EventId,
         event_type: EventType,
         created: UtcMillis,

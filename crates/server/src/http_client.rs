@@ -1,8 +1,8 @@
 //! A small HTTP client for the program's own commands: one request, one connection, one answer.
 //!
-//! It talks to Tidings' API on behalf of `publish` and the demo; how `listen` reads an answer without an end is in
-//! `http_stream`. It is not what delivers webhooks:
-//! it guards no addresses and keeps no connections. It knows nothing of this program.
+//! It talks to Tidings' API on behalf of `publish` and the demo; how `listen` reads an answer without
+//! an end is in `http_stream`. It is not what delivers webhooks: it guards no addresses and keeps no
+//! connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +14,7 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
+use tidings_delivery::trust_roots;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -188,10 +189,9 @@ where
     }
 }
 
-/// TLS against the system's trust store.
+/// TLS against the system's trust store, or the one that `SSL_CERT_FILE` names.
 fn tls_connector() -> anyhow::Result<TlsConnector> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let roots = trust_roots(None)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -15,6 +15,10 @@ use tidings_domain::{
 
 use crate::{DeliveryState, DeliveryTrace, Seq};
 
+/// Why a delivery that was disabled with its subscription has no attempt.
+const ENDED_UNTRIED: &str =
+    "disabling the subscription ended the delivery before its first attempt";
+
 /// A delivery that is still owed, or was ended before its first attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct OwedRound {
@@ -137,10 +141,9 @@ impl Traced<'_> {
                 DeliveryState::Disabled,
                 "the subscription was disabled when the event was published".to_owned(),
             ),
-            Some(wish) if wish.epoch != self.epoch => (
-                DeliveryState::Disabled,
-                "disabling the subscription ended the delivery before its first attempt".to_owned(),
-            ),
+            Some(wish) if wish.epoch != self.epoch => {
+                (DeliveryState::Disabled, ENDED_UNTRIED.to_owned())
+            }
             // The delivery ended, and the log has forgotten how. Said in the cautious way.
             Some(_) => (
                 DeliveryState::Failed,
@@ -159,10 +162,8 @@ impl Traced<'_> {
     }
 
     fn pending(&self, owed: &OwedRound, last: Option<&LastAttempt>) -> DeliveryTrace {
-        const ENDED: &str =
-            "disabling the subscription ended the delivery before its first attempt";
         let (state, reason) = match (owed.attempts, owed.held) {
-            _ if !owed.live => (DeliveryState::Disabled, ENDED.to_owned()),
+            _ if !owed.live => (DeliveryState::Disabled, ENDED_UNTRIED.to_owned()),
             (0, true) => (DeliveryState::Pending, "it is being delivered".to_owned()),
             (0, false) => (
                 DeliveryState::Pending,
