@@ -144,7 +144,8 @@ fn dress(
 
 /// Answers for a path that does not exist.
 pub(crate) async fn not_found() -> Problem {
-    Problem::not_found("path")
+    let detail = "there is no such path; /docs shows which there are";
+    Problem::new(Code::NotFound, detail)
 }
 
 /// Answers for a method that a path does not have; `OPTIONS` is told which it has. The router

@@ -1,12 +1,14 @@
 //! The HTTP API of the contract: from requests to the store and back.
 //!
 //! [`router`] is all of it. A request passes `front_door` (its id, who calls, how much), then
-//! one handler: `publish` and `batch` put events in, `events` and `trace` read them,
+//! one handler: `publish` and `batch` put events in, `events` and `trace` read them, `stream`
+//! follows them, `event_types` and `asyncapi` are the catalog that `payload_check` judges by,
 //! `subscriptions`, `subscription_change`, `secret_rotation`, `test_send`, `attempts` and
 //! `replay` are about who gets them, `keys` about who may call, `portal_sessions` about who may
 //! look; `audit` notes what the store does not note by itself. Bodies are read by `body`,
 //! `fields` and `values`, queries by `query` and `paging`; whatever goes wrong becomes a
-//! `problem`. `openapi` describes it all, and `docs_page` shows that.
+//! `problem`. `overload`, `large_answer` and `rate_limit` bound it, and `idempotency` keeps a
+//! promise to publishers. `openapi` describes it all, and `docs_page` shows that.
 //!
 //! The API makes no deliveries: what is owed is in the store when a publish is answered. What it
 //! needs from the delivery side it asks for through `ports`.

@@ -388,7 +388,8 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(reason) => Self::new(
                 Code::StoreUnavailable,
-                "the store cannot be used right now; nothing was changed",
+                "the store cannot be used right now; ask again, since what was asked for may have been \
+                 done or not",
             )
             .retry_after(UNAVAILABLE_RETRY_SECONDS)
             .because(reason),

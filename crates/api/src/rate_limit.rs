@@ -23,7 +23,7 @@ const KEYS_MAX: usize = 100_000;
 pub struct RateLimits {
     /// `GET` and `HEAD`.
     pub read: Option<NonZeroU32>,
-    /// Changes of subscriptions and keys.
+    /// Every other change: subscriptions, keys, event types, tests, replays, links into the portal.
     pub write: Option<NonZeroU32>,
     /// Publishing; a batch counts once.
     pub publish: Option<NonZeroU32>,

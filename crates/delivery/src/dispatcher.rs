@@ -6,11 +6,12 @@
 //! their own and report back through one channel. Time comes in as a parameter, so tests turn the
 //! clock and tick, and production ([`crate::run`]) waits for the next reason to tick.
 //!
-//! The parts: [`intake`] takes in what happened, [`care`] sees to endpoints that fail or are slow, [`crate::lanes`] chooses fairly, [`crate::flight`]
-//! makes and judges an attempt, [`crate::settler`] brings outcomes into the store,
-//! [`crate::claims`] knows when to look into the table, [`crate::leases`] keeps the hold on the
-//! work, [`crate::releases`] lets go of work whose subscription ended. But for the first, none of
-//! them makes a call of the store or knows of the others; this file does.
+//! The parts: [`intake`] takes in what happened, and [`care`] sees to endpoints that fail or are
+//! slow; both are further halves of this file. The others keep books, make no call of the store and
+//! do not know each other: [`crate::lanes`] chooses fairly, [`crate::flight`] makes and judges an
+//! attempt, [`crate::settler`] brings outcomes into the store, [`crate::claims`] knows when to look
+//! into the table, [`crate::leases`] keeps the hold on the work, [`crate::releases`] lets go of
+//! work, [`crate::endpoints`] remembers how endpoints do, [`crate::signers`] keeps their keys ready.
 
 mod care;
 mod intake;

@@ -1,5 +1,5 @@
 //! Letting go of deliveries without an attempt: their subscription was disabled or deleted while
-//! they waited in memory.
+//! they waited in memory, or their endpoint is left alone and they go back into the table.
 //!
 //! They leave memory when the store has let go of them; one call is under way at a time, and a
 //! failed one is made again. While any are left, no claim is made: a release that is sent twice
@@ -68,14 +68,14 @@ impl Releases {
             Ok(()) => self.pause.end(),
             Err(error @ (StoreError::Unavailable(_) | StoreError::Overloaded)) => {
                 self.pause.begin(now);
-                tracing::warn!(%error, "deliveries of ended subscriptions were not let go");
+                tracing::warn!(%error, "deliveries could not be given back yet");
                 self.waiting.append(&mut self.sent);
             }
             Err(error @ StoreError::Broken(_)) => {
                 tracing::error!(
                     deliveries = self.sent.len(),
                     %error,
-                    "deliveries of ended subscriptions cannot be let go; upkeep removes them"
+                    "deliveries cannot be given back; they wait until this lease ends"
                 );
             }
         }

@@ -30,7 +30,7 @@ pub enum Resolution {
     Minute,
     /// Ten minutes, kept for some days.
     TenMinutes,
-    /// An hour, kept as long as the delivery log at the least.
+    /// An hour, kept for 32 days.
     Hour,
 }
 

@@ -52,7 +52,7 @@ impl Span {
         now.since(self.since).clamp(1, self.until.since(self.since))
     }
 
-    /// The how-manieth stretch begins at `start`; none outside of the range.
+    /// The number of the stretch that begins at `start`; none outside of the range.
     fn index_of(self, start: UtcMillis) -> Option<u32> {
         let index = start
             .since(self.since)

@@ -123,8 +123,7 @@ struct QueueColumns<'p> {
 }
 
 impl<'p> Staged<'p> {
-    /// Publications, matched by the book as memory has it now; `but` are subscriptions that end
-    /// in the same transaction.
+    /// Publications, matched by the book as memory has it now.
     pub(crate) fn publications(
         memory: &Memory,
         ground: &Ground,

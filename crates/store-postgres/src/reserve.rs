@@ -41,7 +41,7 @@ pub(crate) struct Promises<'p> {
 }
 
 struct Wanted<'p> {
-    /// The how-manieth publication it is.
+    /// Its number among the publications.
     number: usize,
     company: &'p str,
     key: &'p str,

@@ -21,7 +21,7 @@ use crate::{Handover, Place, Position, StoreError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseId(pub i64);
 
-/// Names a delivery: which event, to whom, and the how-manieth delivery of it (0 for the first;
+/// Names a delivery: which event, to whom, and which delivery of it in turn (0 for the first;
 /// redelivery and replay count up).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryKey {

@@ -1,7 +1,7 @@
 //! What can go wrong with any store. Expected outcomes are no errors; they are enums of their own.
 
-/// Why a use case did not happen. After any of these nothing has changed, unless a comment of the
-/// method says otherwise.
+/// Why a use case did not happen, or is not known to have happened. After [`StoreError::Overloaded`]
+/// nothing has changed. After the others it may have: a connection can break during a commit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be used right now: unreachable, locked, full, read-only. Worth another

@@ -33,7 +33,8 @@ pub trait KeyRing: Send + Sync + 'static {
     /// Keys that were not revoked, oldest first: of one company, or all of them with none.
     async fn keys(&self, company: Option<&CompanyId>) -> Result<Vec<ApiKey>, StoreError>;
 
-    /// Revokes a key at once, with its line in the audit log; false where there is none such (of the company, where one is named).
+    /// Revokes a key at once, with its line in the audit log; false where there is none such (of the
+    /// company, where one is named).
     async fn revoke_key(
         &self,
         company: Option<&CompanyId>,

@@ -3,8 +3,8 @@
 //! A crash between two methods loses nothing; a crash inside one changes nothing. [`Store`] is the
 //! sum of its parts: [`EventLog`] appends and reads events, [`DeliveryQueue`] holds what is still
 //! owed, [`AttemptLog`] what was done, [`SubscriptionBook`] who wants what, [`KeyRing`] who may
-//! call, [`People`] who may use the portal, [`AuditLog`] who changed what, [`Dashboards`] what people
-//! look at, [`Upkeep`] everything that keeps it healthy. The crates `store-sqlite` and (for many
+//! call, [`People`] who may use the portal, [`AuditLog`] who changed what, [`Catalog`] which
+//! event types there are, [`Dashboards`] what people look at, [`Upkeep`] everything that keeps it healthy. The crates `store-sqlite` and (for many
 //! nodes) `store-postgres` implement them; `store-conformance` says what every implementation
 //! must do. [`Handover`] is the one thing that the publishing side and the dispatcher share.
 

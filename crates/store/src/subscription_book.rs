@@ -151,8 +151,11 @@ pub struct SubscriptionPage {
     pub has_more: bool,
 }
 
-/// Who wants what. Each change leaves a line in the audit log, in the same transaction, and is seen by every append that begins after it was answered, and wakes
-/// the attached [`crate::Handover`], whose dispatcher may have left an endpoint alone.
+/// Who wants what.
+///
+/// Each change leaves a line in the audit log, in the same transaction. Every append that begins
+/// after it was answered sees it. It wakes the attached [`crate::Handover`], whose dispatcher may
+/// have left an endpoint alone.
 #[async_trait]
 pub trait SubscriptionBook: Send + Sync + 'static {
     /// Makes a subscription; events from now on are matched to it.

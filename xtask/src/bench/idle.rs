@@ -23,8 +23,9 @@ What a server costs that has nothing to do: CPU time, commits and statements whi
 
 /// Whose events.
 const COMPANY: &str = "bench";
-/// So that what follows a delivery, such as writing figures down, is done.
-const COMES_TO_REST: Duration = Duration::from_secs(15);
+/// So that what follows a delivery is done: figures are written after ten seconds, and after a minute
+/// when a key was last used.
+const COMES_TO_REST: Duration = Duration::from_secs(75);
 
 /// For how long.
 #[derive(Args, Clone, Debug)]

@@ -29,7 +29,7 @@ Copy everything from the embedded database into PostgreSQL.
 
 For those who started on one file and want several servers now. Everything comes along: events with \
 their positions, subscriptions with their secrets, API keys, idempotency keys, what is still owed, \
-the delivery log. Cursors that were handed out stay good, and nobody has to change anything but the \
+the delivery log, and what belongs to the portal. Cursors that were handed out stay good, and nobody has to change anything but the \
 servers' address of the database.
 
 Stop the server first; an older file is brought to this program's schema, and then only read. The \
@@ -39,7 +39,7 @@ the target; at the end everything is counted on both sides.";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  createdb tidings
+  createdb --owner=tidings --encoding=UTF8 --template=template0 tidings
   tidings copy --to postgres://tidings@localhost/tidings
   tidings copy --from sqlite:/var/lib/tidings/tidings.db \\
       --to 'postgres://tidings@db.example.com/tidings?sslmode=require'

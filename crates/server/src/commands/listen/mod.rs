@@ -28,9 +28,9 @@ use forward::Forwarder;
 pub(super) const ABOUT: &str = "\
 Bring a company's events to a program on this machine.
 
-Each event is posted as a signed delivery, exactly as a webhook would come, and told with its status and time. Nothing has to be reachable from outside, and nothing is stored: there is no subscription and no log.
+Each event is posted as a signed delivery, exactly as a webhook would come, and shown with its status and time. Nothing has to be reachable from outside, and nothing is stored: there is no subscription and no log.
 
-Where the program is down, the event waits until it is back. Any other failure is told, and the next event follows. A server that restarts, or a connection that breaks, costs and repeats none.";
+Where the program is down, the event waits until it is back. Any other failure is shown, and the next event follows. A server that restarts, or a connection that breaks, loses no event and repeats none.";
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
