@@ -230,6 +230,8 @@ impl Watch {
         }
         let nodes = (own, peers);
         if nodes != self.nodes {
+            // Somebody who took this node for lost told it nothing meanwhile.
+            memory.arrivals.announce_all();
             self.nodes = nodes;
             self.deaf_looks = DEAF_LOOKS;
         }

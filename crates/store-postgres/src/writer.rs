@@ -339,6 +339,7 @@ impl Writer {
                 );
                 self.memory.wake();
             }
+            self.memory.arrivals.announce_all();
         }
         Ok(())
     }

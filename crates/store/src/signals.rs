@@ -21,6 +21,10 @@ impl Arrivals {
         if let Some(signal) = signals.get(company).and_then(Weak::upgrade) {
             return signal;
         }
+        // Those who wait no more leave their place behind: it goes before the map would grow.
+        if signals.len() == signals.capacity() {
+            signals.retain(|_, signal| signal.strong_count() > 0);
+        }
         let signal = Arc::new(Notify::new());
         signals.insert(company.clone(), Arc::downgrade(&signal));
         signal
@@ -59,6 +63,16 @@ impl Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_wait_no_more_are_forgotten() {
+        let arrivals = Arrivals::default();
+        for number in 0..1000 {
+            let company = CompanyId::parse(&format!("c{number}")).unwrap();
+            drop(arrivals.of(&company));
+        }
+        assert!(arrivals.0.lock().len() < 10);
+    }
 
     #[test]
     fn those_who_wait_are_woken_by_company_or_all_at_once() {
