@@ -81,6 +81,14 @@ impl Claims {
         self.note(now);
     }
 
+    /// The clock was set back: nothing waits for the times that it showed before.
+    pub(crate) fn clock_set_back(&mut self, now: UtcMillis) {
+        self.last = self.last.map(|last| last.min(now));
+        self.spacing_from = None;
+        self.pause.end();
+        self.note(now);
+    }
+
     /// Whether a claim is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.in_flight.is_some()

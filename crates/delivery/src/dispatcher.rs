@@ -47,6 +47,9 @@ const UNSETTLED_PER_SLOT: usize = 4;
 /// again after this many milliseconds.
 const UNKNOWN_EPOCH_MS: i64 = 1000;
 
+/// A clock that goes back by more than this many milliseconds was set; what is less is waited for.
+const CLOCK_STEP_MS: i64 = 1000;
+
 /// What a dispatcher is made of.
 pub struct DispatcherOptions {
     /// Where deliveries are owed and attempts are recorded.
@@ -101,6 +104,8 @@ pub struct Dispatcher {
     /// Under which lease the store hands fresh work over.
     attached: Option<LeaseId>,
     phase: Phase,
+    /// When the last tick was.
+    ticked: Option<UtcMillis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +174,7 @@ impl Dispatcher {
             calls: 0,
             attached: None,
             phase: Phase::Running,
+            ticked: None,
         }
     }
 
@@ -188,6 +194,7 @@ impl Dispatcher {
             return None;
         }
         self.health.ticked(now);
+        self.mind_the_clock(now);
         self.take_reports(now);
         self.take_handed_over(now);
         self.tend_leases(now);
@@ -248,6 +255,18 @@ impl Dispatcher {
     #[must_use]
     pub fn calls_in_flight(&self) -> usize {
         self.calls
+    }
+
+    /// What was to last until a time that is now far off does not last until then.
+    fn mind_the_clock(&mut self, now: UtcMillis) {
+        let back_ms = self.ticked.map_or(0, |ticked| ticked.since(now));
+        self.ticked = Some(now);
+        if back_ms > CLOCK_STEP_MS {
+            tracing::warn!(back_ms, "the clock was set back");
+            self.claims.clock_set_back(now);
+            self.endpoints.clock_set_back(now);
+            self.lanes.end_all_holds();
+        }
     }
 
     fn tend_leases(&mut self, now: UtcMillis) {

@@ -91,8 +91,14 @@ impl Landed {
         &self.endpoint
     }
 
-    /// Judges it: what the store is to record, and what becomes of the delivery.
-    pub(crate) fn judge(self, schedule: &RetrySchedule, random: &dyn Random) -> Unsettled {
+    /// Judges it: what the store is to record, and what becomes of the delivery. Where the endpoint is
+    /// not the current one any more, that it is gone is a failure like others.
+    pub(crate) fn judge(
+        self,
+        is_current: bool,
+        schedule: &RetrySchedule,
+        random: &dyn Random,
+    ) -> Unsettled {
         let Self {
             delivery,
             endpoint,
@@ -104,7 +110,7 @@ impl Landed {
         let first_attempt = delivery.first_attempt.unwrap_or(attempted);
         let finished = Finished {
             outcome: report.outcome,
-            status: report.response.status,
+            status: report.response.status.filter(|_| is_current),
             retry_after_ms: report.retry_after_ms,
             attempt: number,
             first_attempt,
@@ -275,7 +281,7 @@ mod tests {
         };
         let landed = flight.make(&transport, clock.as_ref()).await;
         landed
-            .judge(&RetrySchedule::default(), &SeededRandom::new(2))
+            .judge(true, &RetrySchedule::default(), &SeededRandom::new(2))
             .settlement
     }
 

@@ -63,6 +63,14 @@ impl LaneBounds {
         Some(subscription)
     }
 
+    /// Ends all holds, and says whose they were.
+    pub(crate) fn end_all_holds(&mut self) -> impl Iterator<Item = SubscriptionId> + use<> {
+        self.holds.clear();
+        std::mem::take(&mut self.hold_ends)
+            .into_iter()
+            .map(|(_, subscription)| subscription)
+    }
+
     /// When the next hold ends of a lane that matters.
     pub(crate) fn next_end(&self, matters: impl Fn(SubscriptionId) -> bool) -> Option<UtcMillis> {
         let mut ends = self.hold_ends.iter();

@@ -111,6 +111,13 @@ impl Lanes {
         }
     }
 
+    /// Ends all holds: the clock was set back.
+    pub(crate) fn end_all_holds(&mut self) {
+        for subscription in self.bounds.end_all_holds() {
+            self.list_again(subscription);
+        }
+    }
+
     /// When the next hold of a lane with work ends.
     pub(crate) fn next_wake(&self) -> Option<UtcMillis> {
         self.bounds

@@ -184,6 +184,11 @@ impl Breaker {
         }
     }
 
+    /// Is open no longer than until then, where it is open: the clock was set back.
+    pub fn end_at(&mut self, until: UtcMillis) {
+        self.open_until = self.open_until.map(|end| end.min(until));
+    }
+
     /// Lets a probe through when the time has come; says whether it did just now.
     pub fn tick(&mut self, now: UtcMillis) -> bool {
         let is_over = self.open_until.is_some_and(|until| until <= now);

@@ -42,8 +42,10 @@ impl Dispatcher {
                 {
                     self.store.attach(lease, Arc::clone(&self.handover));
                     self.attached = Some(lease);
-                    // What became owed while nothing was attached, and what others left behind.
+                    // What became owed while nothing was attached, and what others left behind; nor
+                    // was anybody told of changes meanwhile.
                     self.claims.note(now);
+                    self.endpoints.look_again();
                 }
             }
             Report::LeaseRenewed(lease, until, answer) => {
@@ -60,14 +62,21 @@ impl Dispatcher {
         }
     }
 
-    /// Takes in an attempt that ended.
+    /// Takes in an attempt that ended. Where its subscription goes elsewhere by now, or was enabled
+    /// anew, what the former endpoint answered is no word about this one.
     fn land(&mut self, landed: Landed, now: UtcMillis) {
         self.lanes.ended(landed.delivery());
-        self.learn_from(&landed, now);
+        let attempted = landed.endpoint();
+        let current = self.store.endpoint(attempted.id);
+        let is_current =
+            current.is_some_and(|now| now.epoch == attempted.epoch && now.url == attempted.url);
+        if is_current {
+            self.learn_from(&landed, now);
+        }
         self.metrics
             .attempted(landed.outcome(), landed.elapsed_ms());
         self.settler
-            .add(landed.judge(&self.schedule, self.random.as_ref()));
+            .add(landed.judge(is_current, &self.schedule, self.random.as_ref()));
     }
 
     fn settled(&mut self, answer: Result<Vec<Settled>, StoreError>, now: UtcMillis) {

@@ -138,6 +138,119 @@ async fn a_new_url_is_tried_at_once() {
     stage.finish().await;
 }
 
+/// Sends everything of a subscription elsewhere.
+async fn move_to(stage: &Stage, id: SubscriptionId, url: &str) {
+    let url = TargetUrl::parse(url, Environment::Production).expect(WORKS);
+    let moved = SubscriptionChange {
+        url: Some(url),
+        ..SubscriptionChange::default()
+    };
+    change(stage, id, moved).await;
+}
+
+/// An attempt at the former URL ends while the breaker of the new one is open.
+#[tokio::test]
+async fn what_a_former_url_answers_late_changes_nothing_for_the_new_one() {
+    let mut stage = Stage::new().await;
+    let moved = stage.subscribe("acme").await;
+    stage.receivers.always(moved, Answer::Hang);
+    stage.publish("acme", 1).await;
+    stage.settle_down().await;
+    move_to(&stage, moved, "https://new.example/").await;
+    stage.receivers.always(moved, Answer::Status(500));
+    stage.publish("acme", 30).await;
+    for _ in 0..100 {
+        stage.advance(SECOND_MS).await;
+        if breaker(&stage, moved).await == BreakerState::Open {
+            break;
+        }
+    }
+    assert_eq!(breaker(&stage, moved).await, BreakerState::Open);
+    stage.receivers.answer_hanging(1, Answer::Status(500));
+    stage.settle_down().await;
+    assert_eq!(stage.metrics.breakers_open.get(), 1);
+    stage.receivers.always(moved, Answer::Status(200));
+    for _ in 0..60 {
+        stage.advance(60 * SECOND_MS).await;
+    }
+    assert_eq!(stage.owed().await, 0);
+}
+
+/// A probe of the former URL fails after the new one was given: that one is mended, not parked.
+#[tokio::test]
+async fn a_probe_of_a_former_url_says_nothing_of_the_new_one() {
+    let mut stage = Stage::new().await;
+    let moved = tripped(&mut stage, 30).await;
+    stage.receivers.always(moved, Answer::Hang);
+    for _ in 0..30 {
+        stage.advance(SECOND_MS).await;
+    }
+    assert_eq!(breaker(&stage, moved).await, BreakerState::HalfOpen);
+    move_to(&stage, moved, "https://new.example/").await;
+    stage.receivers.always(moved, Answer::Status(200));
+    stage.receivers.answer_hanging(1, Answer::Status(500));
+    stage.advance(2 * SECOND_MS).await;
+    let health = read(&stage, moved).await.health;
+    assert_eq!(health, tidings_domain::breaker::EndpointHealth::default());
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_former_url_that_is_gone_does_not_end_the_new_one() {
+    let mut stage = Stage::new().await;
+    let moved = stage.subscribe("acme").await;
+    stage.receivers.always(moved, Answer::Hang);
+    let event = stage.publish("acme", 1).await[0];
+    stage.settle_down().await;
+    move_to(&stage, moved, "https://new.example/").await;
+    stage.receivers.always(moved, Answer::Status(200));
+    stage.receivers.answer_hanging(1, Answer::Status(410));
+    stage.finish().await;
+    assert!(read(&stage, moved).await.enabled);
+    assert_eq!(stage.state(event, moved).await, DeliveryState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_nothing_up() {
+    let mut stage = Stage::with(Setup {
+        limits: tidings_store::HandoverLimits {
+            deliveries_per_subscription_max: 1,
+            ..tidings_store::HandoverLimits::default()
+        },
+        ..Setup::default()
+    })
+    .await;
+    let free = stage.subscribe("acme").await;
+    let slow = stage.subscribe("acme").await;
+    let rate = MaxPerSecond::new(1).expect(WORKS);
+    let paced = SubscriptionChange {
+        max_per_second: Some(Some(rate)),
+        ..SubscriptionChange::default()
+    };
+    change(&stage, slow, paced).await;
+    stage.publish("acme", 5).await;
+    stage.finish().await;
+    stage.clock.advance(-HOUR_MS);
+    stage.publish("acme", 5).await;
+    for _ in 0..10 {
+        stage.advance(SECOND_MS).await;
+    }
+    assert_eq!(stage.receivers.arrived_at(free).len(), 10);
+    assert_eq!(stage.receivers.arrived_at(slow).len(), 10);
+}
+
+/// The clock is set back while a breaker is open: the endpoint is tried at once.
+#[tokio::test]
+async fn a_clock_that_is_set_back_leaves_no_endpoint_parked() {
+    let mut stage = Stage::new().await;
+    let dead = tripped(&mut stage, 30).await;
+    stage.receivers.always(dead, Answer::Status(200));
+    stage.clock.advance(-HOUR_MS);
+    stage.publish("acme", 1).await;
+    stage.advance(2 * SECOND_MS).await;
+    assert_eq!(breaker(&stage, dead).await, BreakerState::Closed);
+}
+
 #[tokio::test]
 async fn another_node_takes_over_what_was_found() {
     let mut stage = Stage::new().await;
