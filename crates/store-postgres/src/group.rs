@@ -40,8 +40,8 @@ impl Group {
         self.settles.len() + self.appends.len()
     }
 
-    /// Whether a job can be done in the same transaction: not where it may end a subscription,
-    /// and not under a key that the transaction uses already, as it has to see what that was.
+    /// Whether a job can be done in the same transaction: not where it may end a subscription or is
+    /// a transaction by itself, and not under a key that the transaction uses already, as it has to see what that was.
     pub(crate) fn takes(&self, job: &Job) -> bool {
         match job {
             Job::Settle(job) => !job.may_end(),
@@ -49,6 +49,7 @@ impl Group {
                 None => true,
                 key => self.appends.iter().all(|other| other.key() != key),
             },
+            Job::Probe(_) => false,
         }
     }
 
@@ -56,6 +57,8 @@ impl Group {
         match job {
             Job::Append(job) => self.appends.push(job),
             Job::Settle(job) => self.settles.push(job),
+            // Is in no group, see [`Group::takes`].
+            Job::Probe(_) => {}
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) type Reply<O> = oneshot::Sender<Result<O, StoreError>>;
 pub(crate) enum Job {
     Append(AppendJob),
     Settle(SettleJob),
+    /// To prove that a commit is possible.
+    Probe(Reply<()>),
 }
 
 /// A publication.
@@ -37,6 +39,7 @@ impl Job {
         match self {
             Self::Append(job) => job.bytes,
             Self::Settle(job) => job.bytes,
+            Self::Probe(_) => 0,
         }
     }
 }

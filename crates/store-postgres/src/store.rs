@@ -30,7 +30,7 @@ use crate::{
     leases,
     memory::Memory,
     open::{self, MigrationReport, OpenError, PostgresOptions},
-    probe, refresh, release, settle,
+    refresh, release, settle,
 };
 
 /// Bytes of publications that may wait for the writer, in KiB.
@@ -255,15 +255,17 @@ impl Inner {
         leases::report_seen(&db, memory, version).await
     }
 
-    /// Proves that a commit is possible right now.
+    /// Proves that the writer can commit right now: what is published and settled goes by it.
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
         let last = *self.memory.last_commit.lock();
         if last.is_some_and(|last| last.elapsed() < Duration::from_millis(PROOF_VALID_MS)) {
             return Ok(());
         }
-        let commit = probe::write(&self.pool, &self.memory);
-        match tokio::time::timeout(Duration::from_millis(CHECK_TIMEOUT_MS), commit).await {
-            Ok(result) => Ok(result?),
+        let (reply, answer) = oneshot::channel();
+        self.send_or_refuse(Job::Probe(reply))?;
+        let proof = received(answer);
+        match tokio::time::timeout(Duration::from_millis(CHECK_TIMEOUT_MS), proof).await {
+            Ok(proved) => proved,
             Err(_) => Err(StoreError::Unavailable(format!(
                 "no commit was possible within {CHECK_TIMEOUT_MS} ms"
             ))),

@@ -29,7 +29,7 @@ use crate::{
     job::{Job, SettleJob},
     link::Link,
     memory::Memory,
-    refresh, settle,
+    probe, refresh, settle,
 };
 
 /// The most jobs of one transaction.
@@ -84,6 +84,11 @@ impl Writer {
             match next {
                 None => break,
                 Some(Job::Settle(job)) if job.may_end() => self.end(job).await,
+                Some(Job::Probe(reply)) => {
+                    let proved = self.prove().await;
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(proved.map_err(|failure| self.fail(failure)));
+                }
                 Some(first) => {
                     let mut group = Group::default();
                     held_over = gather(&mut group, first, &mut jobs);
@@ -141,15 +146,9 @@ impl Writer {
         let link = self.link.as_mut().ok_or_else(no_link)?;
         let began = Instant::now();
         let jobs = group.len();
-        let limit = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
         let mut leased = None;
         let transaction = group.transact(link, &self.memory, &ground, &mut leased);
-        let result = timeout(limit, transaction).await.unwrap_or_else(|_| {
-            Err(Failure::Unavailable(format!(
-                "PostgreSQL did not answer within {TRANSACTION_TIMEOUT_MS} ms"
-            )))
-        });
-        match result {
+        match in_time(transaction).await {
             Ok(done) => {
                 self.committed(began, jobs);
                 Ok(done)
@@ -197,14 +196,8 @@ impl Writer {
         let ground = self.ground().await?;
         let link = self.link.as_mut().ok_or_else(no_link)?;
         let began = Instant::now();
-        let limit = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
         let transaction = gone::settle(link, &self.memory, &ground, &job.lines);
-        let result = timeout(limit, transaction).await.unwrap_or_else(|_| {
-            Err(Failure::Unavailable(format!(
-                "PostgreSQL did not answer within {TRANSACTION_TIMEOUT_MS} ms"
-            )))
-        });
-        match result {
+        match in_time(transaction).await {
             Ok(Ended::Stale) => Ok(None),
             Ok(Ended::Committed { settled, notices }) => {
                 self.committed(began, 1);
@@ -228,6 +221,20 @@ impl Writer {
                 Err(failure)
             }
         }
+    }
+
+    /// Proves that what publishing and settling need is there, by a commit of its own.
+    async fn prove(&mut self) -> Result<(), Failure> {
+        self.ground().await?;
+        let link = self.link.as_ref().ok_or_else(no_link)?;
+        let began = Instant::now();
+        let db = Database::new(&link.client, &self.memory.metrics);
+        let written = in_time(probe::write(&db)).await;
+        match &written {
+            Ok(()) => self.committed(began, 1),
+            Err(failure) => self.cut_off_after(failure, None),
+        }
+        written
     }
 
     /// Makes sure of a connection, of the end of earlier doubts, and of what is known about the
@@ -414,6 +421,16 @@ fn gather(group: &mut Group, first: Job, jobs: &mut mpsc::Receiver<Job>) -> Opti
         group.push(job);
     }
     None
+}
+
+/// What a transaction came to, where that is known in time.
+async fn in_time<T>(transaction: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let limit = Duration::from_millis(TRANSACTION_TIMEOUT_MS);
+    timeout(limit, transaction).await.unwrap_or_else(|_| {
+        Err(Failure::Unavailable(format!(
+            "PostgreSQL did not answer within {TRANSACTION_TIMEOUT_MS} ms"
+        )))
+    })
 }
 
 fn changes_too_fast() -> Failure {

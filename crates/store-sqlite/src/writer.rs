@@ -260,6 +260,8 @@ impl Writer {
         let db = Database::new(conn, self.memory.metrics.clone())?;
         self.state = load::load(db.connection(), &self.memory)?;
         self.db = Some(db);
+        // What the failed transaction left in the file may be events that nobody was told of.
+        self.memory.arrivals.announce_all();
         tracing::info!("the database is open again");
         Ok(())
     }

@@ -183,9 +183,7 @@ async fn a_lock_that_another_holds_for_long_is_503_until_it_lets_go() {
     let mut blocker = Cluster::shared().session(fleet.home().database_name());
     blocker.run("BEGIN; LOCK TABLE log_heads IN ACCESS EXCLUSIVE MODE");
     load.more_refusals(2 * PUBLISHERS).await;
-    for server in fleet.servers() {
-        assert_eq!(server.get("/healthz").await.status, 200);
-    }
+    all_say(&fleet, 503).await;
     drop(blocker);
 
     load.more_promises(EVENTS).await;
