@@ -270,6 +270,9 @@ impl Dispatcher {
     }
 
     fn tend_leases(&mut self, now: UtcMillis) {
+        if let Some(lease) = self.leases.retire_refused(now) {
+            self.detach_from(lease);
+        }
         let mut ran_out = Vec::new();
         let wants_lease = self.phase == Phase::Running;
         let calls = self

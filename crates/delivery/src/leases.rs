@@ -2,8 +2,8 @@
 //!
 //! There is one current lease: new work is held under it. It is renewed long before it runs out.
 //! When others took it over, everything held under it is void, and a new one is acquired. A lease
-//! is retired when a claim under it failed without a clear answer: rows may be held under it that
-//! nobody here knows of. What is known is still finished under it; then it is ended, or left to
+//! is retired when a claim under it failed without a clear answer, or the store refused for good what
+//! was to be written under it: rows may be held under it that nobody here knows of. What is known is still finished under it; then it is ended, or left to
 //! run out, and the unknown rows are free again.
 //!
 //! Bookkeeping only: the dispatcher makes the calls that [`Leases::tend`] asks for and brings the
@@ -17,6 +17,12 @@ use crate::pause::Pause;
 /// A retired lease is not renewed for longer than this, in milliseconds, so that the unknown rows
 /// under it are made within the minute that the contract gives a cut-off attempt.
 const RETIRED_MS_MAX: i64 = 30_000;
+/// What the store refused under a lease keeps its rows held. The lease is retired after so many
+/// milliseconds, for the cause may be over by then,
+const REFUSED_WAIT_MS: i64 = 60_000;
+/// and not again for so many, for it may not be: each time, the receivers get what was refused
+/// once more.
+const REFUSED_AGAIN_MS: i64 = 3_600_000;
 
 /// A call to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +57,10 @@ pub(crate) struct Leases {
     acquiring: bool,
     ending: usize,
     pause: Pause,
+    /// Under which lease the store refused something, and when that is to be retired.
+    refused: Option<(LeaseId, UtcMillis)>,
+    /// From when on another may be retired for that.
+    refused_again: Option<UtcMillis>,
 }
 
 impl Leases {
@@ -62,6 +72,8 @@ impl Leases {
             acquiring: false,
             ending: 0,
             pause: Pause::new(),
+            refused: None,
+            refused_again: None,
         }
     }
 
@@ -235,6 +247,26 @@ impl Leases {
         }
     }
 
+    /// The store refused for good what this node wanted written under `lease`: its rows stay held by
+    /// a lease that lives, and nobody knows of them any more.
+    pub(crate) fn refused(&mut self, lease: LeaseId, now: UtcMillis) {
+        if self.refused.is_none_or(|(former, _)| former != lease) {
+            let due = now.plus_millis(REFUSED_WAIT_MS);
+            let due = self.refused_again.map_or(due, |from| from.max(due));
+            self.refused = Some((lease, due));
+        }
+    }
+
+    /// Retires the lease under which something was refused, when that is due; says which it was.
+    pub(crate) fn retire_refused(&mut self, now: UtcMillis) -> Option<LeaseId> {
+        // A time further off than was ever set means that the clock was set back.
+        let is_due = |due: UtcMillis| !(1..=REFUSED_AGAIN_MS).contains(&due.since(now));
+        let (lease, _) = self.refused.take_if(|(_, due)| is_due(*due))?;
+        self.refused_again = Some(now.plus_millis(REFUSED_AGAIN_MS));
+        self.retire(lease, now);
+        Some(lease)
+    }
+
     /// A settlement under `lease` was refused as not held: ask soon whether it still stands.
     pub(crate) fn doubt(&mut self, lease: LeaseId, now: UtcMillis) {
         if let Some(hold) = self.hold_mut(lease) {
@@ -279,7 +311,8 @@ impl Leases {
                 None => renewal,
             }
         });
-        acquire.into_iter().chain(renewals).min()
+        let refused = self.refused.map(|(_, due)| due);
+        acquire.into_iter().chain(renewals).chain(refused).min()
     }
 
     /// A third into its time: two more tries are left before it runs out.

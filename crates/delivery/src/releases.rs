@@ -75,7 +75,7 @@ impl Releases {
                 tracing::error!(
                     deliveries = self.sent.len(),
                     %error,
-                    "deliveries cannot be given back; they wait until this lease ends"
+                    "deliveries cannot be given back; they wait for another lease"
                 );
             }
         }

@@ -140,8 +140,8 @@ impl Settler {
                         subscription = %refused.settlement.attempt.subscription,
                         attempt = refused.settlement.attempt.number,
                         %error,
-                        "an outcome cannot be recorded; its delivery is made again when this \
-                         node's lease ends"
+                        "an outcome cannot be recorded; its delivery is made again under another \
+                         lease"
                     );
                     return Answered::Refused(Box::new(refused));
                 }

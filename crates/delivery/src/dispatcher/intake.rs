@@ -31,7 +31,11 @@ impl Dispatcher {
             Report::FailingDisabled(failing, answer) => self.failing_disabled(&failing, &answer),
             Report::Settled(answer) => self.settled(answer, now),
             Report::Released(answer) => {
+                let is_refused = matches!(answer, Err(StoreError::Broken(_)));
                 for delivery in self.releases.answer(answer, now) {
+                    if is_refused {
+                        self.leases.refused(delivery.lease, now);
+                    }
                     self.leases.remove(delivery.lease);
                 }
             }
@@ -89,7 +93,11 @@ impl Dispatcher {
                 }
             }
             Answered::Kept => {}
-            Answered::Refused(refused) => self.leases.remove(refused.settlement.lease),
+            Answered::Refused(refused) => {
+                let lease = refused.settlement.lease;
+                self.leases.refused(lease, now);
+                self.leases.remove(lease);
+            }
         }
     }
 
@@ -146,7 +154,7 @@ impl Dispatcher {
 
     /// No fresh work under a lease that is about to end: until there is another one, it waits in
     /// the table.
-    fn detach_from(&mut self, lease: LeaseId) {
+    pub(super) fn detach_from(&mut self, lease: LeaseId) {
         if self.attached == Some(lease) {
             self.store.detach();
             self.attached = None;

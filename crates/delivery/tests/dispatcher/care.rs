@@ -195,6 +195,37 @@ async fn a_probe_of_a_former_url_says_nothing_of_the_new_one() {
     stage.finish().await;
 }
 
+/// The new URL's first attempt fails before anybody looked whether the endpoint was mended: looks
+/// are a second apart.
+#[tokio::test]
+async fn a_new_url_that_fails_at_first_is_not_held_to_one_at_a_time() {
+    let mut stage = Stage::new().await;
+    let moved = tripped(&mut stage, 30).await;
+    stage.receivers.always(moved, Answer::Hang);
+    for _ in 0..30 {
+        stage.advance(SECOND_MS).await;
+    }
+    let noted = SubscriptionChange {
+        description: Some(Some("its URL is next".to_owned())),
+        ..SubscriptionChange::default()
+    };
+    change(&stage, moved, noted).await;
+    stage.settle_down().await;
+    move_to(&stage, moved, "https://new.example/").await;
+    let former = stage.receivers.arrived_at(moved).len();
+    stage.receivers.always(moved, Answer::Status(500));
+    stage.receivers.answer_hanging(1, Answer::Status(500));
+    stage.settle_down().await;
+    stage.publish("acme", 1).await;
+    stage.settle_down().await;
+    let tried = stage.receivers.arrived_at(moved).len();
+    assert!(tried > former, "the new URL was tried");
+    stage.receivers.always(moved, Answer::Hang);
+    stage.publish("acme", 5).await;
+    stage.settle_down().await;
+    assert_eq!(stage.receivers.hanging_at(moved), 5);
+}
+
 #[tokio::test]
 async fn a_former_url_that_is_gone_does_not_end_the_new_one() {
     let mut stage = Stage::new().await;

@@ -162,6 +162,30 @@ async fn one_row_that_cannot_be_recorded_does_not_wedge_the_rest() {
     assert_eq!(stage.owed().await, 0);
 }
 
+/// What the store refused is made again when it may be recorded by then, without a restart, and
+/// not all the time while it may not.
+#[tokio::test]
+async fn what_was_refused_is_made_again_after_a_while_and_not_too_often() {
+    const MINUTE_MS: i64 = 60_000;
+    let mut stage = Stage::new().await;
+    let subscription = stage.subscribe("acme").await;
+    let event = stage.publish("acme", 3).await[1];
+    stage.store.poison(Some(event));
+    stage.settle_down().await;
+    let made = |stage: &Stage| stage.receivers.arrived_at(subscription).len();
+    assert_eq!(made(&stage), 3);
+    stage.advance(MINUTE_MS).await;
+    assert_eq!(made(&stage), 4, "once more after a minute");
+    for _ in 0..58 {
+        stage.advance(MINUTE_MS).await;
+    }
+    assert_eq!(made(&stage), 4, "and not for an hour");
+    stage.store.poison(None);
+    stage.advance(2 * MINUTE_MS).await;
+    assert_eq!(stage.owed().await, 0);
+    assert_eq!(stage.log(subscription).await.len(), 3);
+}
+
 #[tokio::test]
 async fn deliveries_whose_claim_was_committed_although_it_failed_are_made() {
     let mut stage = Stage::new().await;
