@@ -1,7 +1,7 @@
-//! The audit log's lines about what the store does not note by itself: deliveries that are asked
-//! for once more.
+//! In whose affairs a line of the audit log stands that the store does not write by itself: one about
+//! deliveries that are asked for once more.
 
-use tidings_domain::{audit::AuditEntry, company::CompanyId, id::SubscriptionId};
+use tidings_domain::{company::CompanyId, id::SubscriptionId};
 
 use crate::{problem::Problem, state::Api};
 
@@ -17,17 +17,4 @@ pub(crate) async fn owner(
     }
     let found = api.store.subscription(None, subscription).await?;
     Ok(found.map(|subscription| subscription.company))
-}
-
-/// Writes a line about what has been done. It is done, so a line that cannot be written is no
-/// failure of the request: the server's log has it then.
-pub(crate) async fn record(api: &Api, line: AuditEntry) {
-    let (who, action, target) = (
-        line.actor.clone(),
-        line.action.as_str(),
-        line.target.clone(),
-    );
-    if let Err(error) = api.store.record(line).await {
-        tracing::error!(%error, ?who, action, target, "a line of the audit log could not be written");
-    }
 }

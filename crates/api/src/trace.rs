@@ -158,7 +158,7 @@ pub(crate) async fn redeliver(
             .await?;
         if redelivered == Redelivered::Queued {
             let line = audit_log::redelivered(owner, subscription, event, now, &by);
-            audit::record(&api, line).await;
+            audit_log::record_what_was_done(api.store.as_ref(), line).await;
         }
         Ok(redelivered)
     });

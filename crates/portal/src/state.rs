@@ -3,8 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use tidings_domain::{
-    audit::AuditEntry, clock::Clock, company::CompanyId, portal_token::TokenHash, random::Random,
-    target::Environment, time::UtcMillis, web_origin::WebOrigin,
+    clock::Clock, company::CompanyId, portal_token::TokenHash, random::Random, target::Environment,
+    time::UtcMillis, web_origin::WebOrigin,
 };
 use tidings_store::Store;
 use tokio::sync::Semaphore;
@@ -85,19 +85,6 @@ impl Portal {
             public_url: options.public_url.as_str().to_owned(),
             shutdown: options.shutdown,
             tasks: options.tasks,
-        }
-    }
-
-    /// Writes a line of the audit log about what has been done and the store does not note by
-    /// itself. It is done, so a line that cannot be written is no failure of the request.
-    pub(crate) async fn record(&self, line: AuditEntry) {
-        let (who, action, target) = (
-            line.actor.who.clone(),
-            line.action.as_str(),
-            line.target.clone(),
-        );
-        if let Err(error) = self.store.record(line).await {
-            tracing::error!(%error, ?who, action, target, "a line of the audit log could not be written");
         }
     }
 

@@ -61,6 +61,19 @@ pub trait AuditLog: Send + Sync + 'static {
     async fn audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError>;
 }
 
+/// Writes a line about what has been done and the store does not note by itself. It is done, so a
+/// line that cannot be written is no failure: the program's own log has it then.
+pub async fn record_what_was_done(log: &(impl AuditLog + ?Sized), line: AuditEntry) {
+    let (who, action, target) = (
+        line.actor.clone(),
+        line.action.as_str(),
+        line.target.clone(),
+    );
+    if let Err(error) = log.record(line).await {
+        tracing::error!(%error, ?who, action, target, "a line of the audit log could not be written");
+    }
+}
+
 /// The line about a subscription that was made.
 #[must_use]
 pub fn subscription_created(made: &Subscription, by: &Actor) -> AuditEntry {

@@ -104,7 +104,7 @@ async fn owe(
             .await?;
         if redelivered == Redelivered::Queued {
             let line = audit_log::redelivered(Some(company), webhook, event, now, &by);
-            portal.record(line).await;
+            audit_log::record_what_was_done(portal.store.as_ref(), line).await;
         }
         Ok(redelivered)
     });
