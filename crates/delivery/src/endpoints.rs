@@ -92,10 +92,9 @@ impl Known {
         }
     }
 
-    /// Whether it is about this endpoint as it is now: one that was enabled anew, or that goes
-    /// elsewhere, starts afresh.
+    /// Whether it is about this endpoint as it is now.
     fn is_about(&self, endpoint: &Endpoint) -> bool {
-        self.epoch == endpoint.epoch && self.url == endpoint.url
+        endpoint.is_still(self.epoch, &self.url)
     }
 
     /// What should be known of it by others, if that is something else than they know.
@@ -349,6 +348,7 @@ impl Endpoints {
         self.looked = None;
         self.swept = None;
         for known in self.known.values_mut() {
+            // Long ago: the next attempt is on time, and the endpoint stays one with a rate.
             known.next_us = known.next_us.map(|_| 0);
         }
         let ends = std::mem::take(&mut self.ends);

@@ -2,9 +2,10 @@
 //!
 //! There is one current lease: new work is held under it. It is renewed long before it runs out.
 //! When others took it over, everything held under it is void, and a new one is acquired. A lease
-//! is retired when a claim under it failed without a clear answer, or the store refused for good what
-//! was to be written under it: rows may be held under it that nobody here knows of. What is known is still finished under it; then it is ended, or left to
-//! run out, and the unknown rows are free again.
+//! is retired when a claim under it failed without a clear answer, or the store refused for good
+//! what was to be written under it: rows may be held under it that nobody here knows of. What is
+//! known is still finished under it; then it is ended, or left to run out, and the unknown rows are
+//! free again.
 //!
 //! Bookkeeping only: the dispatcher makes the calls that [`Leases::tend`] asks for and brings the
 //! answers.

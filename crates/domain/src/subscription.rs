@@ -255,6 +255,15 @@ pub struct Endpoint {
     pub health: EndpointHealth,
 }
 
+impl Endpoint {
+    /// Whether what is known of this epoch and URL is about it: one that was enabled anew, or that
+    /// goes elsewhere, starts afresh.
+    #[must_use]
+    pub fn is_still(&self, epoch: u32, url: &TargetUrl) -> bool {
+        self.epoch == epoch && self.url == *url
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,7 +52,8 @@ impl Backend {
         // After a failover the number may be anybody's; ours has our name, which every connection
         // is set up with.
         let others = "FROM pg_stat_activity
-             WHERE pid = $1 AND application_name = 'tidings' AND backend_start <= to_timestamp($2::bigint / 1e6)";
+             WHERE pid = $1 AND application_name = 'tidings'
+                 AND backend_start <= to_timestamp($2::bigint / 1e6)";
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] =
             [&self.process, &self.seen_us];
         let end = format!("SELECT pg_terminate_backend(pid, {END_WAIT_MS}) {others}");

@@ -41,7 +41,8 @@ impl Group {
     }
 
     /// Whether a job can be done in the same transaction: not where it may end a subscription or is
-    /// a transaction by itself, and not under a key that the transaction uses already, as it has to see what that was.
+    /// a transaction by itself, and not under a key that the transaction uses already, as it has to
+    /// see what that was.
     pub(crate) fn takes(&self, job: &Job) -> bool {
         match job {
             Job::Settle(job) => !job.may_end(),

@@ -72,8 +72,7 @@ impl Dispatcher {
         self.lanes.ended(landed.delivery());
         let attempted = landed.endpoint();
         let current = self.store.endpoint(attempted.id);
-        let is_current =
-            current.is_some_and(|now| now.epoch == attempted.epoch && now.url == attempted.url);
+        let is_current = current.is_some_and(|now| now.is_still(attempted.epoch, &attempted.url));
         if is_current {
             self.learn_from(&landed, now);
         }

@@ -2,12 +2,12 @@
 
 use tidings_domain::{
     actor::Actor,
-    breaker::{BreakerState, FAILING_MAX_MS, OPEN_MAX_MS, OPEN_MIN_MS},
+    breaker::{BreakerState, EndpointHealth, FAILING_MAX_MS, OPEN_MAX_MS, OPEN_MIN_MS},
     id::SubscriptionId,
     subscription::{DisabledReason, MaxPerSecond, Subscription},
     target::{Environment, TargetUrl},
 };
-use tidings_store::{DeliveryState, SubscriptionBook as _, SubscriptionChange};
+use tidings_store::{DeliveryState, HandoverLimits, SubscriptionBook as _, SubscriptionChange};
 
 use crate::{
     receivers::Answer,
@@ -40,13 +40,40 @@ async fn tripped(stage: &mut Stage, events: usize) -> SubscriptionId {
     let dead = stage.subscribe("acme").await;
     stage.receivers.always(dead, Answer::Status(500));
     stage.publish("acme", events).await;
+    until_open(stage, dead).await;
+    dead
+}
+
+/// Waits until the breaker of a subscription opens.
+async fn until_open(stage: &mut Stage, id: SubscriptionId) {
     for _ in 0..100 {
         stage.advance(SECOND_MS).await;
-        if breaker(stage, dead).await == BreakerState::Open {
-            return dead;
+        if breaker(stage, id).await == BreakerState::Open {
+            return;
         }
     }
     panic!("it does not open");
+}
+
+/// As [`tripped`], half a minute later: its receiver hangs, and with it the one probe.
+async fn probed(stage: &mut Stage, events: usize) -> SubscriptionId {
+    let dead = tripped(stage, events).await;
+    stage.receivers.always(dead, Answer::Hang);
+    for _ in 0..30 {
+        stage.advance(SECOND_MS).await;
+    }
+    assert_eq!(breaker(stage, dead).await, BreakerState::HalfOpen);
+    dead
+}
+
+/// Sends everything of a subscription elsewhere.
+async fn move_to(stage: &Stage, id: SubscriptionId, url: &str) {
+    let url = TargetUrl::parse(url, Environment::Production).expect(WORKS);
+    let moved = SubscriptionChange {
+        url: Some(url),
+        ..SubscriptionChange::default()
+    };
+    change(stage, id, moved).await;
 }
 
 #[tokio::test]
@@ -124,28 +151,13 @@ async fn a_new_url_is_tried_at_once() {
     let mut stage = Stage::new().await;
     let dead = tripped(&mut stage, 30).await;
     stage.receivers.always(dead, Answer::Status(200));
-    let url = TargetUrl::parse("https://mended.example/", Environment::Production);
-    let mended = SubscriptionChange {
-        url: Some(url.expect(WORKS)),
-        ..SubscriptionChange::default()
-    };
-    change(&stage, dead, mended).await;
+    move_to(&stage, dead, "https://mended.example/").await;
     assert_eq!(breaker(&stage, dead).await, BreakerState::Closed);
     stage.publish("acme", 1).await;
     stage.advance(2 * SECOND_MS).await;
     let arrived = stage.receivers.arrived_at(dead);
     assert!(arrived.iter().any(|one| one.succeeded), "without a probe");
     stage.finish().await;
-}
-
-/// Sends everything of a subscription elsewhere.
-async fn move_to(stage: &Stage, id: SubscriptionId, url: &str) {
-    let url = TargetUrl::parse(url, Environment::Production).expect(WORKS);
-    let moved = SubscriptionChange {
-        url: Some(url),
-        ..SubscriptionChange::default()
-    };
-    change(stage, id, moved).await;
 }
 
 /// An attempt at the former URL ends while the breaker of the new one is open.
@@ -159,13 +171,7 @@ async fn what_a_former_url_answers_late_changes_nothing_for_the_new_one() {
     move_to(&stage, moved, "https://new.example/").await;
     stage.receivers.always(moved, Answer::Status(500));
     stage.publish("acme", 30).await;
-    for _ in 0..100 {
-        stage.advance(SECOND_MS).await;
-        if breaker(&stage, moved).await == BreakerState::Open {
-            break;
-        }
-    }
-    assert_eq!(breaker(&stage, moved).await, BreakerState::Open);
+    until_open(&mut stage, moved).await;
     stage.receivers.answer_hanging(1, Answer::Status(500));
     stage.settle_down().await;
     assert_eq!(stage.metrics.breakers_open.get(), 1);
@@ -180,18 +186,13 @@ async fn what_a_former_url_answers_late_changes_nothing_for_the_new_one() {
 #[tokio::test]
 async fn a_probe_of_a_former_url_says_nothing_of_the_new_one() {
     let mut stage = Stage::new().await;
-    let moved = tripped(&mut stage, 30).await;
-    stage.receivers.always(moved, Answer::Hang);
-    for _ in 0..30 {
-        stage.advance(SECOND_MS).await;
-    }
-    assert_eq!(breaker(&stage, moved).await, BreakerState::HalfOpen);
+    let moved = probed(&mut stage, 30).await;
     move_to(&stage, moved, "https://new.example/").await;
     stage.receivers.always(moved, Answer::Status(200));
     stage.receivers.answer_hanging(1, Answer::Status(500));
     stage.advance(2 * SECOND_MS).await;
     let health = read(&stage, moved).await.health;
-    assert_eq!(health, tidings_domain::breaker::EndpointHealth::default());
+    assert_eq!(health, EndpointHealth::default());
     stage.finish().await;
 }
 
@@ -200,11 +201,7 @@ async fn a_probe_of_a_former_url_says_nothing_of_the_new_one() {
 #[tokio::test]
 async fn a_new_url_that_fails_at_first_is_not_held_to_one_at_a_time() {
     let mut stage = Stage::new().await;
-    let moved = tripped(&mut stage, 30).await;
-    stage.receivers.always(moved, Answer::Hang);
-    for _ in 0..30 {
-        stage.advance(SECOND_MS).await;
-    }
+    let moved = probed(&mut stage, 30).await;
     let noted = SubscriptionChange {
         description: Some(Some("its URL is next".to_owned())),
         ..SubscriptionChange::default()
@@ -244,9 +241,9 @@ async fn a_former_url_that_is_gone_does_not_end_the_new_one() {
 #[tokio::test]
 async fn a_clock_that_is_set_back_holds_nothing_up() {
     let mut stage = Stage::with(Setup {
-        limits: tidings_store::HandoverLimits {
+        limits: HandoverLimits {
             deliveries_per_subscription_max: 1,
-            ..tidings_store::HandoverLimits::default()
+            ..HandoverLimits::default()
         },
         ..Setup::default()
     })

@@ -29,8 +29,8 @@ Copy everything from the embedded database into PostgreSQL.
 
 For those who started on one file and want several servers now. Everything comes along: events with \
 their positions, subscriptions with their secrets, API keys, idempotency keys, what is still owed, \
-the delivery log, and what belongs to the portal. Cursors that were handed out stay good, and nobody has to change anything but the \
-servers' address of the database.
+the delivery log, and what belongs to the portal. Cursors that were handed out stay good, and \
+nobody has to change anything but the servers' address of the database.
 
 Stop the server first; an older file is brought to this program's schema, and then only read. The \
 target must be an empty database. Interrupt the \
