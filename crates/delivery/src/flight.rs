@@ -174,18 +174,10 @@ fn panicked(endpoint: &Endpoint) -> AttemptReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample_endpoint::sample_endpoint;
     use async_trait::async_trait;
     use tidings_domain::{
-        breaker::EndpointHealth,
-        clock::ManualClock,
-        company::CompanyId,
-        event::Event,
-        event_type::EventType,
-        id::{EventId, SubscriptionId},
-        random::SeededRandom,
-        secret::Secret,
-        subscription::SigningSecrets,
-        target::{Environment, TargetUrl},
+        clock::ManualClock, event::Event, event_type::EventType, id::EventId, random::SeededRandom,
     };
     use tidings_store::{DeliveryKey, Handover, HandoverLimits, LeaseId};
 
@@ -195,24 +187,14 @@ mod tests {
 
     fn flight(attempts_made: u32, first_attempt: Option<UtcMillis>) -> Flight {
         let random = SeededRandom::new(1);
-        let company = CompanyId::parse("acme").unwrap();
-        let subscription = SubscriptionId::new(at(0), &random);
-        let secrets = SigningSecrets {
-            newest: Secret::generate(&random),
-            previous: None,
+        let endpoint = Endpoint {
+            epoch: 3,
+            ..sample_endpoint("https://example.com/in")
         };
+        let (subscription, company) = (endpoint.id, endpoint.company.clone());
         Flight {
-            signer: Arc::new(Signer::new(&secrets.newest, None)),
-            endpoint: Arc::new(Endpoint {
-                id: subscription,
-                company: company.clone(),
-                url: TargetUrl::parse("https://example.com/in", Environment::Production).unwrap(),
-                secrets,
-                enabled: true,
-                epoch: 3,
-                max_per_second: None,
-                health: EndpointHealth::default(),
-            }),
+            signer: Arc::new(Signer::new(&endpoint.secrets.newest, None)),
+            endpoint: Arc::new(endpoint),
             delivery: Delivery {
                 key: DeliveryKey {
                     position: 7,

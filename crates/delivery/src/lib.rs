@@ -29,6 +29,8 @@ mod releases;
 mod resolver;
 mod retry_after;
 mod run;
+#[cfg(test)]
+mod sample_endpoint;
 mod settler;
 mod signers;
 mod tls;

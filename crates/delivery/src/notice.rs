@@ -39,15 +39,8 @@ pub(crate) fn subscription_disabled(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_domain::{
-        breaker::EndpointHealth,
-        company::CompanyId,
-        id::SubscriptionId,
-        random::SeededRandom,
-        secret::Secret,
-        subscription::SigningSecrets,
-        target::{Environment, TargetUrl},
-    };
+    use crate::sample_endpoint::sample_endpoint;
+    use tidings_domain::{id::SubscriptionId, random::SeededRandom};
 
     #[test]
     fn says_which_subscription_ended_why_and_when() {
@@ -55,16 +48,7 @@ mod tests {
         let now = UtcMillis::from_millis(1_700_000_000_123);
         let endpoint = Endpoint {
             id: SubscriptionId::parse("sub_01h455vb4pex5vsknk084sn02q").unwrap(),
-            company: CompanyId::parse("acme").unwrap(),
-            url: TargetUrl::parse("https://example.com/a?b='c", Environment::Production).unwrap(),
-            secrets: SigningSecrets {
-                newest: Secret::generate(&random),
-                previous: None,
-            },
-            enabled: true,
-            epoch: 0,
-            max_per_second: None,
-            health: EndpointHealth::default(),
+            ..sample_endpoint("https://example.com/a?b='c")
         };
         let notice = subscription_disabled(&endpoint, DisabledReason::Gone, now, now, &random);
         assert_eq!(

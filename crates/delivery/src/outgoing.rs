@@ -126,19 +126,18 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::sample_endpoint::sample_endpoint;
     use proptest::prelude::*;
     use tidings_domain::{
         attempt::{Attempt, AttemptOutcome, ReceivedResponse, SentRequest},
-        breaker::EndpointHealth,
-        company::CompanyId,
         event::Event,
         event_type::EventType,
-        id::{AttemptId, EventId, SubscriptionId},
+        id::{AttemptId, EventId},
         json_object::JsonObject,
         random::SeededRandom,
         secret::Secret,
         signing::Signer,
-        subscription::{Endpoint, SigningSecrets},
+        subscription::Endpoint,
         target::{Environment, TargetUrl},
         time::UtcMillis,
     };
@@ -146,24 +145,15 @@ mod tests {
     fn attempt_to(url: TargetUrl) -> AttemptRequest {
         let random = SeededRandom::new(1);
         let now = UtcMillis::from_millis(1_700_000_000_123);
-        let company = CompanyId::parse("acme").unwrap();
-        let newest = Secret::generate(&random);
         let previous = Secret::generate(&random);
+        let endpoint = Endpoint {
+            url,
+            ..sample_endpoint("https://example.com/")
+        };
+        let company = endpoint.company.clone();
         AttemptRequest {
-            signer: Arc::new(Signer::new(&newest, Some(&previous))),
-            endpoint: Arc::new(Endpoint {
-                id: SubscriptionId::new(now, &random),
-                company: company.clone(),
-                url,
-                secrets: SigningSecrets {
-                    newest,
-                    previous: None,
-                },
-                enabled: true,
-                epoch: 0,
-                max_per_second: None,
-                health: EndpointHealth::default(),
-            }),
+            signer: Arc::new(Signer::new(&endpoint.secrets.newest, Some(&previous))),
+            endpoint: Arc::new(endpoint),
             event: Arc::new(Event::new(
                 EventId::new(now, &random),
                 EventType::parse("order.paid").unwrap(),

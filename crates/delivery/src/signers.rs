@@ -59,15 +59,10 @@ impl Signers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample_endpoint::sample_endpoint;
     use bytes::Bytes;
     use tidings_domain::{
-        breaker::EndpointHealth,
-        company::CompanyId,
-        id::EventId,
-        random::SeededRandom,
-        secret::Secret,
-        subscription::SigningSecrets,
-        target::{Environment, TargetUrl},
+        id::EventId, random::SeededRandom, secret::Secret, subscription::SigningSecrets,
     };
 
     fn at(millis: i64) -> UtcMillis {
@@ -76,14 +71,8 @@ mod tests {
 
     fn endpoint(secrets: SigningSecrets) -> Arc<Endpoint> {
         Arc::new(Endpoint {
-            id: SubscriptionId::new(at(0), &SeededRandom::new(1)),
-            company: CompanyId::parse("acme").unwrap(),
-            url: TargetUrl::parse("https://example.com/", Environment::Production).unwrap(),
             secrets,
-            enabled: true,
-            epoch: 0,
-            max_per_second: None,
-            health: EndpointHealth::default(),
+            ..sample_endpoint("https://example.com/")
         })
     }
 

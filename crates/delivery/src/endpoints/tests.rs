@@ -1,12 +1,11 @@
 //! What changes about an endpoint, outcome by outcome.
 
 use super::*;
+use crate::sample_endpoint::sample_endpoint;
 use tidings_domain::{
     breaker::{FAILING_MIN_MS, FAILURES_MIN, OPEN_MIN_MS},
-    company::CompanyId,
     random::SeededRandom,
-    secret::Secret,
-    subscription::{MaxPerSecond, SigningSecrets},
+    subscription::MaxPerSecond,
     target::Environment,
 };
 
@@ -17,20 +16,7 @@ fn at(millis: i64) -> UtcMillis {
 }
 
 fn endpoint() -> Endpoint {
-    let random = SeededRandom::new(1);
-    Endpoint {
-        id: SubscriptionId::new(at(0), &random),
-        company: CompanyId::parse("acme").unwrap(),
-        url: TargetUrl::parse("https://example.com/", Environment::Production).unwrap(),
-        secrets: SigningSecrets {
-            newest: Secret::generate(&random),
-            previous: None,
-        },
-        enabled: true,
-        epoch: 0,
-        max_per_second: None,
-        health: EndpointHealth::default(),
-    }
+    sample_endpoint("https://example.com/")
 }
 
 /// Fails until the breaker opens; gives the time.
